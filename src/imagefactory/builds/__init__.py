@@ -1,0 +1,1 @@
+"""Use cases: accepting a request, planning it, and carrying it out."""

@@ -1,0 +1,1 @@
+"""Values: templates, images, parameters, errors; nothing here does I/O."""

@@ -1,0 +1,1 @@
+"""The build engine: tools in a sandbox, trees, disks, formats, boots."""

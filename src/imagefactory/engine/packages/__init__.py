@@ -1,0 +1,1 @@
+"""Package managers: how packages are resolved, fetched and unpacked."""

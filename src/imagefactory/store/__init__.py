@@ -1,0 +1,1 @@
+"""Persistence: the database of images and the files of their bodies."""

@@ -1,0 +1,1 @@
+"""System plugins: what an operating system is made of, one module each."""

@@ -1,0 +1,1 @@
+"""The HTTP interface: parse a request, call the factory, show the result."""
