@@ -1,0 +1,71 @@
+"""Build parameters: what clients send, read with the type that a plugin expects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from imagefactory.core.errors import RequestError
+
+_TRUE = frozenset({"yes", "true", "1"})
+_FALSE = frozenset({"no", "false", "0", ""})
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The `parameters` of a request. Values are typed (REST, JSON) or texts (command line, forms).
+
+    Every reader raises `RequestError` naming the key when the value has the wrong type.
+    """
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """`yes`, `true`, `1`, `no`, `false`, `0` in any case, or a JSON boolean or number."""
+        match self.given.get(key):
+            case None:
+                return default
+            case bool() | int() as value:
+                return bool(value)
+            case str() as text if text.lower() in _TRUE:
+                return True
+            case str() as text if text.lower() in _FALSE:
+                return False
+            case value:
+                raise _wrong(key, value, "true or false")
+
+    def text(self, key: str, *, default: str | None = None) -> str | None:
+        """A text; numbers are accepted as their digits."""
+        match self.given.get(key):
+            case None:
+                return default
+            case bool() as value:
+                raise _wrong(key, value, "a text")
+            case str() | int() | float() as value:
+                return str(value)
+            case value:
+                raise _wrong(key, value, "a text")
+
+    def integer(self, key: str, *, default: int | None = None) -> int | None:
+        """A whole number, or its digits as a text."""
+        match self.given.get(key):
+            case None:
+                return default
+            case bool() as value:
+                raise _wrong(key, value, "a whole number")
+            case int() as value:
+                return value
+            case str() as text if text.strip().lstrip("-").isdecimal():
+                return int(text)
+            case value:
+                raise _wrong(key, value, "a whole number")
+
+    def choice(self, key: str, choices: tuple[str, ...], *, default: str) -> str:
+        """One of `choices`."""
+        text = self.text(key, default=default) or default
+        if text not in choices:
+            raise _wrong(key, text, "one of " + ", ".join(f'"{choice}"' for choice in choices))
+        return text
+
+
+def _wrong(key: str, value: object, wanted: str) -> RequestError:
+    return RequestError(f'The parameter "{key}" is "{value}", which is not {wanted}')

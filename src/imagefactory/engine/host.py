@@ -1,0 +1,29 @@
+"""What the host must have: each program, and the Debian package that brings it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+#: program -> Debian package; `imagefactory doctor` shows it, `ToolMissing` hints with it
+PROGRAMS: Final[Mapping[str, str]] = {
+    "apt-get": "apt",
+    "bwrap": "bubblewrap",
+    "dpkg-deb": "dpkg",
+    "e2fsck": "e2fsprogs",
+    "gpgv": "gpgv",
+    "grub-mkimage": "grub-common",
+    "mcopy": "mtools",
+    "mkfs.ext4": "e2fsprogs",
+    "mkfs.vfat": "dosfstools",
+    "mmd": "mtools",
+    "mmdebstrap": "mmdebstrap",
+    "newuidmap": "uidmap",
+    "qemu-img": "qemu-utils",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
+
+
+def package_of(program: str) -> str:
+    """The Debian package that brings a program; its own name where the table is silent."""
+    return PROGRAMS.get(program, program)
