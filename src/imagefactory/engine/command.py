@@ -77,24 +77,29 @@ class Tools:
         timeout: float | None = None,
         pass_fds: Sequence[int] = (),
         quiet: bool = False,
+        shown_as: Sequence[Word] | None = None,
     ) -> str:
         """Run a tool to its end and return what it wrote to standard output.
 
+        `shown_as` stands for `argv` in the log and in messages, where that is only a wrapping.
         `stdin` never reaches the log; `quiet` keeps standard output out of it too. Raises
         `CommandFailed` with the last lines, `Cancelled`, or `ToolMissing`.
         """
-        with self.start(argv, cwd=cwd, env=env, pass_fds=pass_fds, stdin=stdin) as process:
+        shown = argv if shown_as is None else shown_as
+        with self.start(
+            argv, cwd=cwd, env=env, pass_fds=pass_fds, stdin=stdin, shown_as=shown
+        ) as process:
             reader = _Reader(process, log=self.log, quiet=quiet)
             ends = None if timeout is None else time.monotonic() + timeout
             while reader.read(_TICK):
                 self.cancellation.check()
                 if ends is not None and time.monotonic() > ends:
-                    msg = f'"{_name(argv)}" took longer than {timeout:.0f} s and was stopped'
+                    msg = f'"{_name(shown)}" took longer than {timeout:.0f} s and was stopped'
                     raise BuildError(msg)
             status = process.wait()
             self.cancellation.check()
         if status:
-            raise _failed(argv, status, reader.tail)
+            raise _failed(shown, status, reader.tail)
         return reader.output
 
     @contextmanager
@@ -106,6 +111,7 @@ class Tools:
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
         stdin: bytes | None = None,
+        shown_as: Sequence[Word] | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """A tool that runs while the block does; at its end the whole process group is killed."""
         command = [os.fspath(part) for part in argv]
@@ -114,9 +120,10 @@ class Tools:
             msg = f'The program "{command[0]}" is not installed'
             raise ToolMissing(msg, hint=f'Install the package "{package}"')
         self.cancellation.check()
-        self.log(f"+ {shlex.join(command)}")
+        shown = argv if shown_as is None else shown_as
+        self.log("+ " + shlex.join(os.fspath(part) for part in shown))
         with subprocess.Popen(  # noqa: S603 - arguments are a list, never a shell's line
-            ["setpriv", "--pdeathsig", "KILL", *command],
+            ["/usr/bin/setpriv", "--pdeathsig", "KILL", *command],
             cwd=cwd,
             env={"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", **(env or {})},
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
