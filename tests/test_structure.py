@@ -28,8 +28,8 @@ CATCH_ALL: Final = {"web/errors.py", "builds/worker.py"}
 #: Words that say nothing about what a thing is.
 EMPTY_WORDS: Final = {"Handler", "Helper", "Helpers", "Manager", "Util", "Utils"}
 EMPTY_MODULES: Final = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
-#: `BaseImage` is what the API calls a kind of image.
-NAMED_BASE: Final = {"BaseImage"}
+#: What the API calls a kind of image, and the methods that SQLAlchemy asks a column type for.
+NAMED_BY_OTHERS: Final = {"BaseImage", "process_bind_param", "process_result_value"}
 
 
 def modules(folder: Path) -> list[Path]:
@@ -77,12 +77,12 @@ def test_names_say_what_a_thing_is(path: Path) -> None:
     assert path.stem not in EMPTY_MODULES
     for node in ast.walk(parse(path)):
         match node:
-            case ast.ClassDef():
-                words = set(re.findall(r"[A-Z][a-z]+|[A-Z]+(?![a-z])", node.name))
-                assert not words & EMPTY_WORDS, node.name
-                assert not re.match(r"Base[A-Z]", node.name) or node.name in NAMED_BASE, node.name
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                assert not re.match(r"_*(do|process)_[a-z]", node.name), node.name
+            case ast.ClassDef(name=word) if word not in NAMED_BY_OTHERS:
+                words = set(re.findall(r"[A-Z][a-z]+|[A-Z]+(?![a-z])", word))
+                assert not words & EMPTY_WORDS, word
+                assert not re.match(r"Base[A-Z]", word), word
+            case ast.FunctionDef(name=word) if word not in NAMED_BY_OTHERS:
+                assert not re.match(r"_*(do|process)_[a-z]", word), word
 
 
 def test_any_exception_is_caught_in_two_places_only() -> None:
@@ -96,7 +96,9 @@ def test_any_exception_is_caught_in_two_places_only() -> None:
 
 
 def catches_all(handler: ast.ExceptHandler) -> bool:
-    """Whether a handler takes every exception there is."""
+    """Whether a handler takes every exception there is and keeps it: one that undoes may raise it again."""
+    if isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None:
+        return False
     kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(
         kind is None or (isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"})
