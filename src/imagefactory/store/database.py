@@ -1,0 +1,280 @@
+"""The store of images: every question and every change by name, and all SQL about images."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar, overload
+
+from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+
+from imagefactory.core.errors import Conflict, NotFound, RequestError, StoreError
+from imagefactory.core.images import SETTLED, Image, Status, now
+from imagefactory.store.connect import WRITE, open_sqlite
+from imagefactory.store.rows import (
+    Event,
+    Summary,
+    columns_of,
+    event_from,
+    image_from,
+    summary_from,
+)
+from imagefactory.store.schema import events, images
+
+ImageT = TypeVar("ImageT", bound=Image)
+
+_SUMMARY: Final = [images.c[field.name] for field in fields(Summary) if field.name != "noun"]
+_UNFINISHED: Final = frozenset(Status) - SETTLED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """All images and their events, in one database that several processes and threads may use at once.
+
+    Every method is one transaction; what it has changed is on the disk, and seen by all, when it
+    returns. Any method may raise `StoreError`: the database is damaged, full or locked.
+    """
+
+    engine: Engine
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The store in this SQLite file, made or migrated where needed; `StoreError` if it is damaged or newer."""
+        return cls(engine=open_sqlite(path))
+
+    def close(self) -> None:
+        """Let go of the database; the store may not be used after this."""
+        self.engine.dispose()
+
+    # One image
+
+    def get(self, id: str) -> Image | None:
+        """The image with this id, of any kind."""
+        with self._reading() as connection:
+            return _find(connection, id)
+
+    @overload
+    def image(self, id: str) -> Image: ...
+
+    @overload
+    def image(self, id: str, kind: type[ImageT]) -> ImageT: ...
+
+    def image(self, id: str, kind: type[Image] = Image) -> Image:
+        """The image with this id, of this kind; `NotFound` in the words of the API manual."""
+        image = self.get(id)
+        if not isinstance(image, kind):
+            raise _missing(id, kind)
+        return image
+
+    def add(self, *new: Image) -> None:
+        """Record new images, all or none. `Conflict` when an id is taken or a parent does not exist."""
+        with self._writing() as connection:
+            for image in new:
+                connection.execute(insert(images), columns_of(image))
+                _tell(connection, image)
+
+    def save(self, image: ImageT) -> ImageT:
+        """Record a changed image; gives it back as it is stored now.
+
+        `Conflict` when somebody else has changed it since it was read, `NotFound` when it is gone.
+        Neither `report` nor `request_cancel` counts as a change: a percentage that has grown since and
+        a request to cancel are kept. The request is dropped when a settled image begins anew.
+        """
+        with self._writing() as connection:
+            return _save(connection, image)
+
+    def change(self, id: str, edit: Callable[[Image], ImageT]) -> ImageT:
+        """Read an image, `edit` it and record it while nobody else can change it: never a `Conflict`.
+
+        `edit` is pure and quick. What it raises leaves the image as it was; `NotFound` without one.
+        """
+        with self._writing() as connection:
+            image = _find(connection, id)
+            if image is None:
+                raise _missing(id, Image)
+            return _save(connection, edit(image))
+
+    def report(self, id: str, percent: int, activity: str | None = None) -> None:
+        """Note how far an image is. Does nothing when it is settled or gone: the news comes too late."""
+        reached = max(0, min(percent, 99))
+        changed = (
+            update(images)
+            .where(images.c.id == id, images.c.status.in_(_UNFINISHED))
+            .values(
+                percent=case((images.c.percent > reached, images.c.percent), else_=reached),
+                activity=images.c.activity if activity is None else activity,
+                updated=now(),
+            )
+            .returning(images)
+        )
+        with self._writing() as connection:
+            row = connection.execute(changed).mappings().one_or_none()
+            if row is not None:
+                _tell(connection, image_from(row))
+
+    def request_cancel(self, id: str) -> None:
+        """Ask whoever builds an image to stop. `NotFound`; `Conflict` when it is settled."""
+        with self._writing() as connection:
+            image = _find(connection, id)
+            if image is None:
+                raise _missing(id, Image)
+            if image.settled:
+                msg = f'The {image.title} "{id}" is {image.status}, so there is nothing to cancel'
+                raise Conflict(msg)
+            asked = update(images).where(images.c.id == id).values(cancel_requested=True)
+            connection.execute(asked)
+
+    def delete(self, id: str) -> None:
+        """Forget an image; its children stay and have no parent. Forgetting what is gone is success."""
+        with self._writing() as connection:
+            image = _find(connection, id)
+            if image is None:
+                return
+            connection.execute(delete(images).where(images.c.id == id))
+            _tell(connection, replace(image, status=Status.DELETED, activity="Image deleted."))
+
+    # Many images
+
+    def list(
+        self,
+        *,
+        kind: type[Image] | None = None,
+        parent: str | None = None,
+        status: Status | None = None,
+        labels: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+    ) -> tuple[Summary, ...]:
+        """The images that fit everything given, newest last: those after `marker`, at most `limit`.
+
+        `NotFound` when there is no image `marker`.
+        """
+        wanted = select(*_SUMMARY).order_by(images.c.number).limit(limit)
+        if kind is not None:
+            wanted = wanted.where(images.c.kind == kind.kind)
+        if parent is not None:
+            wanted = wanted.where(images.c.parent_id == parent)
+        if status is not None:
+            wanted = wanted.where(images.c.status == status)
+        for key, value in (labels or {}).items():
+            wanted = wanted.where(images.c.labels[key].as_string() == value)
+        with self._reading() as connection:
+            if marker is not None:
+                number = connection.scalar(select(images.c.number).where(images.c.id == marker))
+                if number is None:
+                    raise _missing(marker, Image)
+                wanted = wanted.where(images.c.number > number)
+            return tuple(map(summary_from, connection.execute(wanted).mappings()))
+
+    def waiting(self, parent_id: str) -> tuple[Image, ...]:
+        """The images that wait for this one, oldest first."""
+        waits = (images.c.parent_id == parent_id, images.c.status == Status.PENDING)
+        return self._images(*waits)
+
+    def unfinished(self) -> tuple[Image, ...]:
+        """The images that are not settled, oldest first: what a start has to go on with."""
+        return self._images(images.c.status.in_(_UNFINISHED))
+
+    def cancel_requested(self, ids: Collection[str]) -> frozenset[str]:
+        """Those of these images that somebody wants stopped, or that are being deleted or gone."""
+        going_on = select(images.c.id).where(
+            images.c.id.in_(ids),
+            images.c.cancel_requested.is_(False),
+            images.c.status != Status.DELETING,
+        )
+        with self._reading() as connection:
+            return frozenset(ids) - frozenset(connection.scalars(going_on))
+
+    # Events
+
+    def events(
+        self, *, after: int = 0, image: str | None = None, limit: int = 1000
+    ) -> tuple[Event, ...]:
+        """What has happened since the event `after`, to all images or to one, oldest first."""
+        wanted = select(events).where(events.c.id > after).order_by(events.c.id).limit(limit)
+        if image is not None:
+            wanted = wanted.where(events.c.image_id == image)
+        with self._reading() as connection:
+            return tuple(map(event_from, connection.execute(wanted).mappings()))
+
+    def last_event(self) -> int:
+        """The id of the newest event, 0 without any: where somebody who wants only news begins."""
+        with self._reading() as connection:
+            return connection.scalar(select(func.max(events.c.id))) or 0
+
+    def _images(self, *conditions: Any) -> tuple[Image, ...]:
+        wanted = select(images).where(*conditions).order_by(images.c.number)
+        with self._reading() as connection:
+            return tuple(map(image_from, connection.execute(wanted).mappings()))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with _told_simply(self.engine), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        writer = self.engine.execution_options(**{WRITE: True})
+        with _told_simply(self.engine), writer.begin() as connection:
+            yield connection
+
+
+def _find(connection: Connection, id: str) -> Image | None:
+    row = connection.execute(select(images).where(images.c.id == id)).mappings().one_or_none()
+    return None if row is None else image_from(row)
+
+
+def _missing(id: str, kind: type[Image]) -> NotFound:
+    return NotFound(f"No {'image' if kind is Image else kind.kind} found with id: {id}")
+
+
+def _save(connection: Connection, image: ImageT) -> ImageT:
+    before = _find(connection, image.id)
+    if before is None:
+        raise _missing(image.id, type(image))
+    if before.version != image.version:
+        msg = f'The {image.title} "{image.id}" was changed by somebody else meanwhile'
+        raise Conflict(msg, hint="Read it again")
+    after = replace(
+        image,
+        percent=max(before.percent, image.percent),
+        cancel_requested=before.cancel_requested and not (before.settled and not image.settled),
+        updated=now(),
+        version=image.version + 1,
+    )
+    # Under SQLite nobody can have come between; PostgreSQL needs the version here too.
+    stored = update(images).where(images.c.id == image.id, images.c.version == image.version)
+    if connection.execute(stored.values(columns_of(after))).rowcount == 0:
+        msg = f'The {image.title} "{image.id}" was changed by somebody else meanwhile'
+        raise Conflict(msg, hint="Read it again")
+    if _shown(after) != _shown(before):
+        _tell(connection, after)
+    return after
+
+
+def _shown(image: Image) -> tuple[Status, int, str, str | None]:
+    return image.status, image.percent, image.activity, image.error
+
+
+def _tell(connection: Connection, image: Image) -> None:
+    status, percent, activity, error = _shown(image)
+    news = {"image_id": image.id, "kind": image.kind, "time": now(), "status": status}
+    news |= {"percent": percent, "activity": activity, "error": error}
+    connection.execute(insert(events), news)
+
+
+@contextmanager
+def _told_simply(engine: Engine) -> Iterator[None]:
+    """Turn the database's own errors into ours."""
+    try:
+        yield
+    except IntegrityError as error:
+        msg = "The image cannot be recorded: its id is taken, or its parent does not exist"
+        raise Conflict(msg) from error
+    except DBAPIError as error:
+        msg = f'The database "{engine.url.database}" cannot be used: {error.orig}'
+        raise StoreError(msg) from error
+    except (StatementError, UnicodeEncodeError) as error:
+        msg = "The image has a text or a number that cannot be stored"
+        raise RequestError(msg, hint="Send Unicode, and no NaN or Infinity") from error

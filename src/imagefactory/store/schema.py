@@ -1,0 +1,101 @@
+"""The tables, as the newest migration leaves them; the same for SQLite and PostgreSQL."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+REVISION: Final = "0001"  #: the newest in `migrations/versions`
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment with its time zone, always UTC: SQLite keeps none, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite counts rows up only in a column that is called INTEGER.
+COUNTER: Final = BigInteger().with_variant(Integer, "sqlite")
+OBJECT: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+IDENTIFIER: Final = String(36)
+
+metadata: Final = MetaData()
+
+images: Final = Table(
+    "images",
+    metadata,
+    Column("number", COUNTER, primary_key=True),  # the order of arrival, whatever the clock does
+    Column("id", IDENTIFIER, nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    # Checked when the transaction ends, so that a cascade may be added in any order. A child outlives
+    # its parent and then shows null.
+    Column(
+        "parent_id",
+        IDENTIFIER,
+        ForeignKey("images.id", ondelete="SET NULL", deferrable=True, initially="DEFERRED"),
+    ),
+    Column("name", Text),
+    Column("template", Text),
+    Column("status", String(16), nullable=False),
+    Column("activity", Text, nullable=False),
+    Column("error", Text),
+    Column("percent", Integer, nullable=False),
+    Column("icicle", Text),
+    Column("parameters", OBJECT),
+    Column("properties", OBJECT, nullable=False),
+    Column("labels", OBJECT, nullable=False),
+    Column("target", Text),
+    Column("provider", Text),
+    Column("identifier_on_provider", Text),
+    Column("provider_account_identifier", Text),
+    Column("credentials_ref", IDENTIFIER),
+    Column("created", Moment, nullable=False),
+    Column("updated", Moment, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("images_by_kind", "kind", "number"),
+    Index("images_by_parent", "parent_id"),
+    Index("images_by_status", "status"),
+    sqlite_autoincrement=True,
+)
+
+# No foreign key: the last event of an image says that it is gone.
+events: Final = Table(
+    "events",
+    metadata,
+    Column("id", COUNTER, primary_key=True),
+    Column("image_id", IDENTIFIER, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("time", Moment, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("activity", Text, nullable=False),
+    Column("error", Text),
+    Index("events_by_image", "image_id", "id"),
+    sqlite_autoincrement=True,
+)
