@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from imagefactory.core.errors import BuildError, Cancelled, CommandFailed, ToolMissing
-from imagefactory.engine.host import package_of
+from imagefactory.engine.host import SEARCH_PATH, package_of
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ TAIL_LINES: Final = 20
 _TICK: Final = (
     0.1  # seconds between looks at the cancellation; a cancelled tool is gone in under 2 s
 )
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,9 @@ class Tools:
 
     log: Callable[[str], None] = _silent
     cancellation: Cancellation = field(default_factory=Cancellation)
+    path: str = (
+        SEARCH_PATH  #: where programs are looked for, by us and by them; tests put fakes in front
+    )
 
     def run(
         self,
@@ -115,7 +117,7 @@ class Tools:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """A tool that runs while the block does; at its end the whole process group is killed."""
         command = [os.fspath(part) for part in argv]
-        if shutil.which(command[0], path=_PATH) is None:
+        if shutil.which(command[0], path=self.path) is None:
             package = package_of(command[0])
             msg = f'The program "{command[0]}" is not installed'
             raise ToolMissing(msg, hint=f'Install the package "{package}"')
@@ -125,7 +127,7 @@ class Tools:
         with subprocess.Popen(  # noqa: S603 - arguments are a list, never a shell's line
             ["/usr/bin/setpriv", "--pdeathsig", "KILL", *command],
             cwd=cwd,
-            env={"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", **(env or {})},
+            env={"PATH": self.path, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", **(env or {})},
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

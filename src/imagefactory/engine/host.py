@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
+#: where the host's programs are looked for, whatever the caller's environment says
+SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 #: program -> Debian package; `imagefactory doctor` shows it, `ToolMissing` hints with it
 PROGRAMS: Final[Mapping[str, str]] = {
     "apt-get": "apt",
