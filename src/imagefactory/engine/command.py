@@ -80,18 +80,20 @@ class Tools:
         pass_fds: Sequence[int] = (),
         quiet: bool = False,
         shown_as: Sequence[Word] | None = None,
+        watch: Callable[[bytes], None] | None = None,
     ) -> str:
         """Run a tool to its end and return what it wrote to standard output.
 
         `shown_as` stands for `argv` in the log and in messages, where that is only a wrapping.
-        `stdin` never reaches the log; `quiet` keeps standard output out of it too. Raises
-        `CommandFailed` with the last lines, `Cancelled`, or `ToolMissing`.
+        `stdin` never reaches the log; `quiet` keeps standard output out of it too. `watch` is called
+        with each piece of standard output as it comes: a tool's progress. Raises `CommandFailed`
+        with the last lines, `Cancelled`, or `ToolMissing`.
         """
         shown = argv if shown_as is None else shown_as
         with self.start(
             argv, cwd=cwd, env=env, pass_fds=pass_fds, stdin=stdin, shown_as=shown
         ) as process:
-            reader = _Reader(process, log=self.log, quiet=quiet)
+            reader = _Reader(process, log=self.log, quiet=quiet, watch=watch)
             ends = None if timeout is None else time.monotonic() + timeout
             while reader.read(_TICK):
                 self.cancellation.check()
@@ -186,10 +188,16 @@ class _Reader:
     """Reads both outputs of a tool without blocking: lines to the log, the last of them kept."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], *, log: Callable[[str], None], quiet: bool
+        self,
+        process: subprocess.Popen[bytes],
+        *,
+        log: Callable[[str], None],
+        quiet: bool,
+        watch: Callable[[bytes], None] | None,
     ) -> None:
         self._log = log
         self._quiet = quiet
+        self._watch = watch
         self._selector = selectors.DefaultSelector()
         self._partial: dict[int, bytes] = {}
         self._chunks: list[bytes] = []
@@ -212,6 +220,8 @@ class _Reader:
             from_stdout = key.fileobj is self._stdout
             if data and from_stdout:
                 self._chunks.append(data)
+                if self._watch is not None:
+                    self._watch(data)
             self._lines(key.fd, data, shown=not (self._quiet and from_stdout))
             if not data:
                 self._selector.unregister(key.fileobj)
@@ -227,6 +237,6 @@ class _Reader:
         self._partial[fd] = rest
         for line in lines:
             text = line.decode(errors="replace").rstrip("\r")
-            self.tail.append(text)
             if shown:
+                self.tail.append(text)
                 self._log(text)
