@@ -1,0 +1,132 @@
+"""What qemu-img writes is whole, is the same disk, and is what was asked for."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.build import Told, a_build
+from imagefactory.core.errors import BuildError, Cancelled, CommandFailed
+from imagefactory.engine.command import Cancellation, Tools
+from imagefactory.engine.formats.convert import Convert, CopyRaw
+from imagefactory.engine.plan import Step
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("qemu-img") is None, reason="qemu-img is not installed (qemu-utils)"
+)
+
+SIZE = 48 << 20
+STEPS = [Convert(format="qcow2", compressed=True), Convert(format="qcow2"), CopyRaw()]
+
+
+def qemu_img(*words: str | Path) -> Any:
+    done = subprocess.run(["qemu-img", *words], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout) if "--output=json" in words else done.stdout
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    path = tmp_path / "base.body"
+    with path.open("wb") as file:
+        file.truncate(SIZE)
+        file.write(b"\xeb\x63\x90" + b"boot code " * 100_000)
+        file.seek(20 << 20)
+        file.write(os.urandom(3 << 20))
+    return path
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_qcow2_is_sound_and_holds_the_same_disk(
+    disk: Path, tmp_path: Path, *, compressed: bool
+) -> None:
+    told = Told()
+    build = a_build(tmp_path, source=disk, told=told)
+    Convert(format="qcow2", compressed=compressed).run(build)
+    qemu_img("check", "-f", "qcow2", build.disk)
+    qemu_img("compare", "-f", "raw", "-F", "qcow2", disk, build.disk)
+    facts = qemu_img("info", "--output=json", "-f", "qcow2", build.disk)
+    assert facts["format-specific"]["data"]["compat"] == "1.1"
+    assert facts["format-specific"]["data"]["compression-type"] == "zlib"
+    assert "backing-filename" not in facts
+    assert build.notes() == {"format": "qcow2", "virtual_size": SIZE}
+    assert told.percents == sorted(told.percents)
+    assert told.percents[-1] == 100
+
+
+def test_compressing_makes_it_smaller(disk: Path, tmp_path: Path) -> None:
+    sizes = []
+    for compressed in (True, False):
+        build = a_build(tmp_path, source=disk)
+        Convert(format="qcow2", compressed=compressed).run(build)
+        sizes.append(build.disk.stat().st_size)
+    assert sizes[0] < sizes[1] - 500_000
+
+
+def test_a_raw_copy_is_equal_and_sparse(disk: Path, tmp_path: Path) -> None:
+    build = a_build(tmp_path, source=disk)
+    CopyRaw().run(build)
+    assert build.disk.read_bytes() == disk.read_bytes()
+    assert build.disk.stat().st_blocks * 512 < 8 << 20
+    assert build.notes() == {"format": "raw", "virtual_size": SIZE}
+
+
+def test_a_qcow2_base_becomes_raw_again(disk: Path, tmp_path: Path) -> None:
+    first = a_build(tmp_path / "first", source=disk)
+    Convert(format="qcow2", compressed=True).run(first)
+    second = a_build(tmp_path / "second", source=first.disk)
+    CopyRaw().run(second)
+    assert second.disk.read_bytes() == disk.read_bytes()
+    assert second.notes() == {"format": "raw", "virtual_size": SIZE}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_may_run_again_after_a_crash(disk: Path, tmp_path: Path, step: Step) -> None:
+    build = a_build(tmp_path, source=disk)
+    build.disk.with_suffix(".part").write_text("what a killed worker left")
+    step.run(build)
+    step.run(build)
+    assert sorted(path.name for path in build.scratch.iterdir()) == ["disk", "notes.json"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_guest_cannot_make_the_host_read_its_files(tmp_path: Path, step: Step) -> None:
+    secret = tmp_path / "shadow"
+    secret.write_bytes(b"root:hash".ljust(1 << 20, b"\0"))
+    trap = tmp_path / "trap"
+    qemu_img("create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", trap)
+    build = a_build(tmp_path, source=trap)
+    with pytest.raises(BuildError, match="refers to other files"):
+        step.run(build)
+    assert not build.disk.exists()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_cancelled_step_leaves_no_disk(disk: Path, tmp_path: Path, step: Step) -> None:
+    cancellation = Cancellation()
+    build = a_build(tmp_path, source=disk, tools=Tools(cancellation=cancellation))
+    cancellation.request()
+    with pytest.raises(Cancelled):
+        step.run(build)
+    assert not list(build.scratch.iterdir())
+
+
+def test_a_failing_tool_is_told_by_its_own_words(disk: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    fake = tools / "qemu-img"
+    fake.write_text("#!/bin/sh\nprintf '    (3.00/100%%)\\r'\necho 'No space left' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    told = Told()
+    build = a_build(
+        tmp_path, source=disk, told=told, tools=Tools(path=f"{tools}:{os.environ['PATH']}")
+    )
+    with pytest.raises(
+        CommandFailed, match=r'"qemu-img" failed with exit status 1: No space left$'
+    ):
+        Convert(format="qcow2").run(build)
+    assert told.percents == [3]
+    assert not list(build.scratch.iterdir())
