@@ -149,4 +149,6 @@ def _text(row: Row) -> str:
 
 def _hint(plugins: Iterable[Plugin]) -> str:
     names = sorted((_text(row) for plugin in plugins for row in _rows(plugin)), key=str.casefold)
-    return "Served are " + (", ".join(f'"{name}"' for name in names) or "none: install a plugin")
+    if not names:
+        return "No plugin is installed"
+    return "These are served: " + ", ".join(f'"{name}"' for name in names)
