@@ -21,7 +21,7 @@ set -e
 mkdir -p usr/bin usr/lib etc proc dev tmp run root sys
 for name in bin sbin lib lib64; do ln -s usr/$name $name; done
 mkdir -p usr/sbin usr/lib64
-for program in sh cat ls id rm mkdir chown chmod dirname stat touch ln sleep mknod grep ip; do
+for program in sh cat ls id rm mkdir chown chmod dirname stat touch ln sleep mknod grep dmesg; do
     path=$(command -v $program) || continue
     cp "$path" usr/bin/
     ldd "$path" | grep -o '/[^ ]*' | while read library; do cp -n "$library" usr/lib/ || true; done
@@ -88,6 +88,12 @@ def test_privileges_that_package_scripts_do_not_need_are_not_there(tree: Tree) -
     assert not effective & (1 << 16), "CAP_SYS_MODULE"
     assert not effective & (1 << 12), "CAP_NET_ADMIN"
     assert "NoNewPrivs:\t1" in status
+
+
+def test_dangerous_system_calls_are_refused_and_others_work(tree: Tree) -> None:
+    assert "Seccomp:\t2" in tree.run(["grep", "Seccomp:", "/proc/self/status"])
+    with pytest.raises(CommandFailed, match="Operation not permitted"):
+        tree.run(["dmesg"])
 
 
 def test_the_network_is_there_only_when_asked_for(tree: Tree) -> None:

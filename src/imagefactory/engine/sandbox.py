@@ -3,12 +3,14 @@
 import os
 import pwd
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from imagefactory.core.errors import ToolMissing
+from imagefactory.engine import seccomp
 from imagefactory.engine.command import Tools, Word
 
 _COUNT: Final = 65536
@@ -157,22 +159,25 @@ class Sandbox:
             inside = f"/mnt/bind{number}"
             script += f"mkdir {inside}; mount -c -n --bind {_quoted(source, work)} {inside}\n"
             options += ["--ro-bind", inside, place]
-        return self.tools.run(
-            [
-                *_enter(network=True),
-                *("sh", "-c", script + _GUEST_SCRIPT, "sh"),
-                "network" if network else "isolated",
-                *options,
-                *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "localhost"),
-                *("--die-with-parent", "--new-session", "--chdir", "/", "--", *argv),
-            ],
-            cwd=work,
-            env={**_GUEST_ENV, **(env or {})},
-            stdin=stdin,
-            timeout=timeout,
-            quiet=quiet,
-            shown_as=argv,
-        )
+        with _filter() as (words, handles):
+            return self.tools.run(
+                [
+                    *_enter(network=True),
+                    *("sh", "-c", script + _GUEST_SCRIPT, "sh"),
+                    "network" if network else "isolated",
+                    *options,
+                    *words,
+                    *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "localhost"),
+                    *("--die-with-parent", "--new-session", "--chdir", "/", "--", *argv),
+                ],
+                cwd=work,
+                env={**_GUEST_ENV, **(env or {})},
+                stdin=stdin,
+                timeout=timeout,
+                quiet=quiet,
+                pass_fds=handles,
+                shown_as=argv,
+            )
 
     def own(self, folder: Path, *, mode: int = 0o711) -> None:
         """Make a folder, if it is not there, and give it to the inner root."""
@@ -191,6 +196,22 @@ class Sandbox:
             shutil.rmtree(folder)
             return
         self.host(["rm", "-rf", "--one-file-system", "--", folder.name], cwd=folder.parent)
+
+
+@contextmanager
+def _filter() -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """The words that make bubblewrap refuse system calls, and the open file that they name."""
+    program = seccomp.program()
+    if program is None:
+        yield [], ()
+        return
+    handle = os.memfd_create("seccomp", 0)
+    try:
+        os.write(handle, program)
+        os.lseek(handle, 0, os.SEEK_SET)
+        yield ["--seccomp", str(handle)], (handle,)
+    finally:
+        os.close(handle)
 
 
 def _enter(*, network: bool) -> list[str]:
