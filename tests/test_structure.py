@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 from pip._internal.models.index import PyPI
 
+from imagefactory.engine.host import PROGRAMS
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCE: Final = ROOT / "src" / "imagefactory"
 LONGEST_FILE: Final = 500
@@ -106,13 +108,17 @@ def catches_all(handler: ast.ExceptHandler) -> bool:
     )
 
 
-@pytest.mark.parametrize("path", modules(SOURCE), ids=name)
-def test_dataclasses_are_frozen(path: Path) -> None:
-    for node in ast.walk(parse(path)):
-        if isinstance(node, ast.ClassDef):
-            for decorator in node.decorator_list:
-                words = ast.unparse(decorator)
-                assert not words.startswith("dataclass") or "frozen=True" in words, node.name
+@pytest.mark.parametrize("package", ["core", "plugins", "clouds", "systems", "builds"])
+def test_values_are_frozen(package: str) -> None:
+    thawed = [
+        f"{name(path)}: {node.name}"
+        for path in modules(SOURCE / package)
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ClassDef)
+        for decorator in map(ast.unparse, node.decorator_list)
+        if decorator.startswith("dataclass") and "frozen=True" not in decorator
+    ]
+    assert not thawed
 
 
 def test_every_imported_distribution_is_declared() -> None:
@@ -132,6 +138,14 @@ def test_every_imported_distribution_is_declared() -> None:
         if not declared & {canonical(provider) for provider in providers.get(top, [top])}
     }
     assert not undeclared
+
+
+def test_setup_installs_every_program_that_the_engine_starts() -> None:
+    listed = re.search(
+        r"RUN_PACKAGES=\((.*?)\)", (ROOT / "scripts" / "setup").read_text(), re.DOTALL
+    )
+    assert listed
+    assert not set(PROGRAMS.values()) - set(listed[1].split())
 
 
 def canonical(distribution: str) -> str:
