@@ -1,20 +1,19 @@
 """Opens a database, and brings it to the schema of this program."""
 
-import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from imagefactory.core.errors import StoreError
+from imagefactory.store.files import alone
 from imagefactory.store.schema import REVISION
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -24,27 +23,37 @@ _PATIENCE: Final = 30  #: seconds that a writer waits for another one
 
 def open_sqlite(path: Path) -> Engine:
     """An engine on the database in this file, which is made or migrated where needed. `StoreError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Templates hold passwords, so the file is the owner's alone; SQLite gives its WAL the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = _engine(path)
     try:
+        _create(path)
         if _revision(engine) != REVISION:
-            with _alone(path.parent):
+            with alone(path.parent):
                 _migrate(engine, path)
     except DBAPIError as error:
         engine.dispose()
         msg = f'The database "{path}" cannot be used: {error.orig}'
         raise StoreError(msg, hint="Restore it from a backup, or move it away") from error
+    except OSError as error:
+        msg = f'The database "{path}" cannot be opened: {error.strerror}'
+        raise StoreError(msg) from error
     except StoreError:
         engine.dispose()
         raise
     return engine
 
 
+def _create(path: Path) -> None:
+    """Make an empty file for the owner alone: templates hold passwords. SQLite's WAL takes its mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A file that exists is not even opened: closing it would drop SQLite's locks in this process.
+    if not path.exists():
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 def _engine(path: Path) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         json_serializer=partial(json.dumps, allow_nan=False),
         connect_args={"timeout": _PATIENCE},
         max_overflow=-1,
@@ -74,17 +83,6 @@ def _revision(engine: Engine) -> str | None:
             return None
         revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
         return revision
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time make or migrate the databases of a folder."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _migrate(engine: Engine, path: Path) -> None:

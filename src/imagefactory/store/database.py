@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, overload
 
@@ -10,9 +11,11 @@ from sqlalchemy import Connection, Engine, case, delete, func, insert, select, u
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from imagefactory.core.errors import Conflict, NotFound, RequestError, StoreError
-from imagefactory.core.images import SETTLED, Image, Status, now
+from imagefactory.core.images import SETTLED, Image, ProviderImage, Status, now
 from imagefactory.store.connect import WRITE, open_sqlite
+from imagefactory.store.meta import metadata
 from imagefactory.store.rows import (
+    Body,
     Event,
     Summary,
     columns_of,
@@ -20,11 +23,12 @@ from imagefactory.store.rows import (
     image_from,
     summary_from,
 )
-from imagefactory.store.schema import events, images
+from imagefactory.store.schema import bodies, credentials, events, images
 
 ImageT = TypeVar("ImageT", bound=Image)
 
 _SUMMARY: Final = [images.c[field.name] for field in fields(Summary) if field.name != "noun"]
+_METADATA: Final = {"identifier": images.c.id, "type": images.c.kind, "status": images.c.status}
 _UNFINISHED: Final = frozenset(Status) - SETTLED
 
 
@@ -70,8 +74,9 @@ class Store:
     def add(self, *new: Image) -> None:
         """Record new images, all or none. `Conflict` when an id is taken or a parent does not exist."""
         with self._writing() as connection:
+            if new:
+                connection.execute(insert(images), [columns_of(image) for image in new])
             for image in new:
-                connection.execute(insert(images), columns_of(image))
                 _tell(connection, image)
 
     def save(self, image: ImageT) -> ImageT:
@@ -126,12 +131,19 @@ class Store:
             connection.execute(asked)
 
     def delete(self, id: str) -> None:
-        """Forget an image; its children stay and have no parent. Forgetting what is gone is success."""
+        """Forget an image and wipe its credentials; its children stay and have no parent.
+
+        Its files have to be gone before, or a start would take them for an original store's. Forgetting
+        what is gone is success.
+        """
         with self._writing() as connection:
             image = _find(connection, id)
             if image is None:
                 return
             connection.execute(delete(images).where(images.c.id == id))
+            if isinstance(image, ProviderImage):
+                ref = image.credentials_ref
+                connection.execute(delete(credentials).where(credentials.c.ref == ref))
             _tell(connection, replace(image, status=Status.DELETED, activity="Image deleted."))
 
     # Many images
@@ -166,6 +178,27 @@ class Store:
                     raise _missing(marker, Image)
                 wanted = wanted.where(images.c.number > number)
             return tuple(map(summary_from, connection.execute(wanted).mappings()))
+
+    def query(self, spec: Mapping[str, Any], *, storage: Path) -> tuple[Image, ...]:
+        """The images whose metadata has exactly these values, oldest first: the command line's fetch-spec.
+
+        `storage` is the folder of the bodies, which the key `data` names.
+        """
+        narrow = [
+            _METADATA[key] == value
+            for key, value in spec.items()
+            if key in _METADATA and isinstance(value, str)
+        ]
+        return tuple(
+            image
+            for image in self._images(*narrow)
+            if _has(metadata(image, body=storage / f"{image.id}.body"), spec)
+        )
+
+    def ids(self) -> frozenset[str]:
+        """The ids of all images."""
+        with self._reading() as connection:
+            return frozenset(connection.scalars(select(images.c.id)))
 
     def waiting(self, parent_id: str) -> tuple[Image, ...]:
         """The images that wait for this one, oldest first."""
@@ -203,6 +236,41 @@ class Store:
         with self._reading() as connection:
             return connection.scalar(select(func.max(events.c.id))) or 0
 
+    # Bodies: the files are in `Bodies`
+
+    def keep_body(self, id: str, body: Body) -> None:
+        """Note the size and the digest of an image's body."""
+        with self._writing() as connection:
+            connection.execute(delete(bodies).where(bodies.c.image_id == id))
+            connection.execute(insert(bodies).values(image_id=id, **asdict(body)))
+
+    def body(self, id: str) -> Body | None:
+        """The size and the digest of an image's body, where they are known."""
+        wanted = select(bodies.c.size, bodies.c.sha256).where(bodies.c.image_id == id)
+        with self._reading() as connection:
+            row = connection.execute(wanted).one_or_none()
+            return None if row is None else Body(size=row.size, sha256=row.sha256)
+
+    # Credentials, sealed: the key is in `Vault`
+
+    def keep_credentials(self, ref: str, sealed: bytes) -> None:
+        with self._writing() as connection:
+            connection.execute(insert(credentials).values(ref=ref, sealed=sealed, created=now()))
+
+    def credentials(self, ref: str) -> bytes | None:
+        with self._reading() as connection:
+            return connection.scalar(select(credentials.c.sealed).where(credentials.c.ref == ref))
+
+    def wipe_credentials(self, ref: str) -> None:
+        with self._writing() as connection:
+            connection.execute(delete(credentials).where(credentials.c.ref == ref))
+
+    def wipe_stray_credentials(self, *, older_than: timedelta) -> None:
+        referred = select(images.c.credentials_ref).where(images.c.credentials_ref.is_not(None))
+        stray = credentials.c.ref.not_in(referred) & (credentials.c.created < now() - older_than)
+        with self._writing() as connection:
+            connection.execute(delete(credentials).where(stray))
+
     def _images(self, *conditions: Any) -> tuple[Image, ...]:
         wanted = select(images).where(*conditions).order_by(images.c.number)
         with self._reading() as connection:
@@ -229,13 +297,17 @@ def _missing(id: str, kind: type[Image]) -> NotFound:
     return NotFound(f"No {'image' if kind is Image else kind.kind} found with id: {id}")
 
 
+def _overtaken(image: Image) -> Conflict:
+    msg = f'The {image.title} "{image.id}" was changed by somebody else meanwhile'
+    return Conflict(msg, hint="Read it again")
+
+
 def _save(connection: Connection, image: ImageT) -> ImageT:
     before = _find(connection, image.id)
     if before is None:
         raise _missing(image.id, type(image))
     if before.version != image.version:
-        msg = f'The {image.title} "{image.id}" was changed by somebody else meanwhile'
-        raise Conflict(msg, hint="Read it again")
+        raise _overtaken(image)
     after = replace(
         image,
         percent=max(before.percent, image.percent),
@@ -246,11 +318,14 @@ def _save(connection: Connection, image: ImageT) -> ImageT:
     # Under SQLite nobody can have come between; PostgreSQL needs the version here too.
     stored = update(images).where(images.c.id == image.id, images.c.version == image.version)
     if connection.execute(stored.values(columns_of(after))).rowcount == 0:
-        msg = f'The {image.title} "{image.id}" was changed by somebody else meanwhile'
-        raise Conflict(msg, hint="Read it again")
+        raise _overtaken(image)
     if _shown(after) != _shown(before):
         _tell(connection, after)
     return after
+
+
+def _has(shown: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    return all(key in shown and shown[key] == value for key, value in spec.items())
 
 
 def _shown(image: Image) -> tuple[Status, int, str, str | None]:

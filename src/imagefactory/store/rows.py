@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
-from imagefactory.core.images import KINDS, Image, ProviderImage, Status, TargetImage
+from imagefactory.core.images import KINDS, Image, Status
+from imagefactory.store.schema import images
 
 _CLASSES: Final = {image.kind: image for image in KINDS.values()}
-_OBJECTS: Final = frozenset({"parameters", "properties", "labels"})
+_COLUMNS: Final = tuple(column.name for column in images.c if column.name != "number")
+_OBJECTS: Final = ("parameters", "properties", "labels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +49,19 @@ class Event:
     error: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """What the store knows of a sealed body."""
+
+    size: int  #: bytes, holes included
+    sha256: str  #: 64 lower-case hex digits
+
+
 def columns_of(image: Image) -> dict[str, Any]:
-    """The columns of an image's row."""
-    columns: dict[str, Any] = {field.name: getattr(image, field.name) for field in fields(image)}
-    for name in _OBJECTS:
-        columns[name] = None if columns[name] is None else dict(columns[name])
-    match image:
-        case TargetImage():
-            del columns["base_image_id"]
-        case ProviderImage():
-            del columns["target_image_id"]
-        case _:
-            pass
-    return {**columns, "kind": image.kind, "parent_id": image.parent_id}
+    """The columns of an image's row; those that its kind lacks are null."""
+    columns: dict[str, Any] = {name: getattr(image, name, None) for name in _COLUMNS}
+    objects = {name: dict(columns[name]) for name in _OBJECTS if columns[name] is not None}
+    return columns | objects
 
 
 def image_from(row: RowMapping) -> Image:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION: Final = "0001"  #: the newest in `migrations/versions`
+REVISION: Final = "0003"  #: the newest in `migrations/versions`
 
 
 class Moment(TypeDecorator[datetime]):
@@ -98,4 +99,20 @@ events: Final = Table(
     Column("error", Text),
     Index("events_by_image", "image_id", "id"),
     sqlite_autoincrement=True,
+)
+
+credentials: Final = Table(
+    "credentials",
+    metadata,
+    Column("ref", IDENTIFIER, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created", Moment, nullable=False),
+)
+
+bodies: Final = Table(
+    "bodies",
+    metadata,
+    Column("image_id", IDENTIFIER, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
 )

@@ -1,0 +1,66 @@
+"""Reads sparse files, whose holes are neither read nor written but belong to the digest."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+_CHUNK: Final = 1 << 20  #: bytes
+_ZEROS: Final = bytes(_CHUNK)
+
+
+def sha256(source: BinaryIO) -> str:
+    """The SHA-256 of a whole file, in lower-case hex digits."""
+    return _read(source, None)
+
+
+def copy(source: BinaryIO, target: BinaryIO) -> str:
+    """Copy a whole file into an empty one, holes as holes; gives its SHA-256.
+
+    The bytes pass through here because the digest needs them; `copy_file_range` would share blocks,
+    but on one file system a file is renamed and not copied.
+    """
+    digest = _read(source, target)
+    os.ftruncate(target.fileno(), os.fstat(source.fileno()).st_size)
+    return digest
+
+
+def _read(source: BinaryIO, target: BinaryIO | None) -> str:
+    digest = hashlib.sha256()
+    size = os.fstat(source.fileno()).st_size
+    position = 0
+    for start, end in [*_extents(source.fileno(), size), (size, size)]:
+        for hole in range(position, start, _CHUNK):
+            digest.update(memoryview(_ZEROS)[: start - hole])
+        source.seek(start)
+        if target is not None:
+            target.seek(start)
+        while (position := source.tell()) < end:
+            data = source.read(min(_CHUNK, end - position))
+            if not data:
+                raise OSError(errno.EIO, "The file became shorter while it was read")
+            digest.update(data)
+            if target is not None:
+                target.write(data)
+        position = end
+    if target is not None:
+        target.flush()
+    return digest.hexdigest()
+
+
+def _extents(handle: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where a file has data: from, to. All of it where the file system cannot tell."""
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(handle, position, os.SEEK_DATA)
+            end = os.lseek(handle, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                yield position, size
+            elif error.errno != errno.ENXIO:
+                raise
+            return
+        yield start, min(end, size)
+        position = end
