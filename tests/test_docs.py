@@ -60,7 +60,7 @@ def test_the_cloud_that_the_documentation_shows_works(tmp_path: Path) -> None:
     cloud.check(login)
     disk = tmp_path / "disk"
     disk.write_bytes(b"a disk")
-    image = ProviderImage(id="1", target="shelf")
+    image = ProviderImage(id="1", target="shelf", provider=str(tmp_path))
     assert cloud.find(image.id, login) is None
     pushed = cloud.push(image, disk, login, lambda _percent, _activity=None: None)
     assert cloud.find(image.id, login) == pushed
