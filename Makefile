@@ -36,7 +36,9 @@ lock: .setup-check ## resolve requirements/*.txt anew
 	@scripts/lock
 
 clean: ## remove what builds and tests left in this folder
-	@rm -rf build dist site .cache .coverage htmlcov .*_cache
+	@rm -rf build dist site .coverage htmlcov .*_cache
+	@# What ordinary users built belongs in part to their subordinate ids.
+	@rm -rf .cache 2>/dev/null || unshare --map-root-user --map-auto rm -rf .cache
 
 SETUPS := .setup-run .setup-test .setup-check .setup-docs
 .PHONY: $(SETUPS)
