@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import entry_points, packages_distributions
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -146,6 +146,15 @@ def test_setup_installs_every_program_that_the_engine_starts() -> None:
     )
     assert listed
     assert not set(PROGRAMS.values()) - set(listed[1].split())
+
+
+@pytest.mark.parametrize("group", ["imagefactory.systems", "imagefactory.clouds"])
+def test_every_entry_point_leads_to_a_plugin(group: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    found = {entry.name: entry for entry in entry_points(group=group)}
+    for entry, value in project["entry-points"][group].items():
+        assert found[entry].value == value
+        assert isinstance(found[entry].load(), type)
 
 
 def canonical(distribution: str) -> str:
