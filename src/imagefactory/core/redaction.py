@@ -1,67 +1,37 @@
-"""Takes the secrets out of what people are shown."""
+"""Templates as anyone may see them: without the root password and the licence key."""
 
-import json
-import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from lxml import etree
+
+from imagefactory.core import markup
 from imagefactory.core.secret import REDACTED
 
-# The lengths are bounded so that no text, however it is made, takes long to search.
-_NAME: Final = (
-    r"[\w.:-]{0,64}(?:passw(?:or)?d|passphrase|rootpw|secret|token|credential"
-    r"|(?:api|access|private|shared)[_-]?key)[\w.:-]{0,64}"
-)
-_SECRET_NAME: Final = re.compile(_NAME, re.IGNORECASE)
-_ELEMENT: Final = re.compile(
-    rf"(<({_NAME})(?:\s[^>]*)?(?<!/)>).*?(?=</\2|\Z)", re.IGNORECASE | re.DOTALL
-)
-_SETTING: Final = re.compile(
-    rf"""(\b{_NAME}["']?\s{{0,8}}[:=]\s{{0,8}})("[^"]*"|'[^']*'|[^\s&;,<>"'}}]+)""", re.IGNORECASE
-)
-_USER: Final = re.compile(r"(\b\w{1,20}://[^\s/@:]{0,256}:)[^\s/@]{1,1024}(?=@)")
-_KICKSTART: Final = re.compile(r"^(\s{0,80}rootpw\s).+$", re.MULTILINE)
-
-_TEMPLATE: Final = re.compile(
-    r"(<(rootpw|key)\b[^>]*(?<!/)>).*?(?=</\2|\Z)", re.IGNORECASE | re.DOTALL
-)
+_SECRET: Final = frozenset({"rootpw", "key"})
 
 
-def redact(value: Any) -> Any:
-    """A JSON value, e.g. `parameters`, in which all that looks like a secret is `REDACTED`."""
-    match value:
-        case Mapping():
-            return {key: _redact_item(str(key), item) for key, item in value.items()}
-        case list() | tuple():
-            return [redact(item) for item in value]
-        case str():
-            return redact_text(value)
-        case _:
-            return value
+def redacted(text: str) -> str:
+    """A template whose secrets are masked; one that cannot be read is masked as a whole if it has any.
+
+    Works on templates that are not valid TDL too: they are kept with their FAILED image.
+    """
+    try:
+        root = markup.read(text, keep_comments=True)
+    except markup.Malformed:
+        return REDACTED if any(name in text for name in _SECRET) else text
+    for element in list(root.iter(etree.Element)):
+        if etree.QName(element).localname in _SECRET:
+            _mask(element)
+    for remark in list(root.iter(etree.Comment, etree.ProcessingInstruction)):
+        # A password that was tried out and commented away is a password.
+        if any(name in (remark.text or "") for name in _SECRET):
+            remark.text = f" {REDACTED} "
+    return etree.tostring(root, encoding="unicode", with_tail=False)
 
 
-def redact_text(text: str) -> str:
-    """A text, e.g. a `provider` in JSON or XML, without the passwords, tokens and keys in it."""
-    if text.lstrip().startswith(("{", "[")):
-        try:
-            content = json.loads(text)
-        except ValueError:
-            pass
-        else:
-            redacted = redact(content)
-            return text if redacted == content else json.dumps(redacted)
-    text = _ELEMENT.sub(rf"\1{REDACTED}", text)
-    text = _KICKSTART.sub(rf"\1{REDACTED}", text)
-    text = _SETTING.sub(rf"\1{REDACTED}", text)
-    return _USER.sub(rf"\1{REDACTED}", text)
-
-
-def redact_template(text: str) -> str:
-    """A template, valid or not, without its root password and its product key."""
-    return _TEMPLATE.sub(rf"\1{REDACTED}", text)
-
-
-def _redact_item(key: str, item: Any) -> Any:
-    if _SECRET_NAME.search(key) and item is not None and not isinstance(item, bool):
-        return REDACTED
-    return redact(item)
+def _mask(element: etree._Element) -> None:
+    for child in list(element):
+        element.remove(child)
+    for name in list(element.attrib):
+        element.set(name, REDACTED)
+    element.text = REDACTED
