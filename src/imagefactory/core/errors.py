@@ -120,9 +120,13 @@ class SpaceError(BuildError):
 
 
 class BootError(BuildError):
-    """The image did not boot, and the message says what the console said last."""
+    """The image did not boot; the message says what the console said last, `tail` its last lines."""
 
     code = "IF-2006"
+
+    def __init__(self, brief: str, *, tail: str = "", hint: str | None = None) -> None:
+        super().__init__(brief, hint=hint)
+        self.tail = tail
 
 
 class ToolMissing(BuildError):

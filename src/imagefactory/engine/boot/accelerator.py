@@ -1,0 +1,120 @@
+"""Which QEMU this host has, and whether KVM really runs a guest here."""
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from imagefactory.core.errors import BuildError, CommandFailed
+from imagefactory.engine.boot import payload
+from imagefactory.engine.command import Tools
+from imagefactory.engine.files import write_atomically
+
+PROGRAM: Final = "qemu-system-x86_64"
+KVM: Final = Path("/dev/kvm")
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_TRIAL_SECONDS: Final = 5.0  # under KVM the payload takes 0.1 s, under TCG 0.2 s
+_SANDBOX: Final = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+Accelerator = Literal["kvm", "tcg"]
+
+_OPTIONS: Final[dict[Accelerator, tuple[str, ...]]] = {
+    "kvm": ("-accel", "kvm", "-cpu", "host"),
+    "tcg": ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulator:
+    """QEMU as it is on this host."""
+
+    version: str  #: e.g. `7.2.22`
+    accelerator: Accelerator
+    sandbox: bool  #: whether this build can give up system calls (`-sandbox`)
+
+    def options(self, *, spawns: bool = False) -> tuple[str, ...]:
+        """The words of a command line; `spawns` lets the emulator start programs of ours."""
+        words = _OPTIONS[self.accelerator]
+        if not self.sandbox:
+            return words
+        return (
+            *words,
+            "-sandbox",
+            _SANDBOX.replace("spawn=deny", "spawn=allow") if spawns else _SANDBOX,
+        )
+
+
+def find_emulator(tools: Tools, *, cache: Path, kvm: Path = KVM) -> Emulator:
+    """Ask QEMU, and try KVM by booting a tiny guest; `ToolMissing` without QEMU.
+
+    `/dev/kvm` may open and even make a machine that then never runs, as in a nested guest without
+    VMX. So the answer of a trial is kept in `cache` for as long as this host is up and QEMU is the same.
+    """
+    version, sandbox = _ask(tools)
+    if not os.access(kvm, os.R_OK | os.W_OK):
+        return Emulator(version=version, accelerator="tcg", sandbox=sandbox)
+    key = f"{_BOOT_ID.read_text().strip()} {version}"
+    remembered = cache / "accelerator.json"
+    if (found := _recall(remembered, key)) is not None:
+        return Emulator(version=version, accelerator=found, sandbox=sandbox)
+    accelerator: Accelerator = "kvm" if runs(tools, "kvm", scratch=cache) else "tcg"
+    write_atomically(remembered, json.dumps({"key": key, "accelerator": accelerator}))
+    return Emulator(version=version, accelerator=accelerator, sandbox=sandbox)
+
+
+def runs(tools: Tools, accelerator: Accelerator, *, scratch: Path) -> bool:
+    """Whether a guest comes up in 64-bit mode with this accelerator, within five seconds."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=scratch) as disk:
+        disk.write(payload.disk())
+        disk.flush()
+        works = _came_up(tools, _trial(accelerator, disk.fileno()), disk.fileno())
+    tools.log(f'The accelerator "{accelerator}" {"works" if works else "runs no guest here"}')
+    return works
+
+
+def _came_up(tools: Tools, argv: list[str], disk: int) -> bool:
+    try:
+        tools.run(argv, pass_fds=[disk], timeout=_TRIAL_SECONDS)
+    except CommandFailed as ending:
+        return ending.exit_status == payload.EXIT_STATUS and payload.MARKER in ending.tail
+    except BuildError as silence:
+        tools.cancellation.check()
+        tools.log(str(silence))
+    return False
+
+
+def _trial(accelerator: Accelerator, disk: int) -> list[str]:
+    return [
+        *(PROGRAM, "-nodefaults", "-no-user-config", "-display", "none"),
+        *("-machine", "q35", "-m", "64", *_OPTIONS[accelerator]),
+        *("-drive", f"file=/proc/self/fd/{disk},format=raw,if=virtio,readonly=on"),
+        *("-chardev", "stdio,id=said", "-device", "isa-debugcon,iobase=0xe9,chardev=said"),
+        *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+    ]
+
+
+def _ask(tools: Tools) -> tuple[str, bool]:
+    """The version, and whether it knows `-sandbox`: QEMU reads its options in order and stops at one it lacks."""
+    try:
+        said, sandbox = tools.run([PROGRAM, "-sandbox", _SANDBOX, "-version"], quiet=True), True
+    except CommandFailed:
+        said, sandbox = tools.run([PROGRAM, "-version"], quiet=True), False
+    found = re.search(r"version (\d+(?:\.\d+)+)", said)
+    if found is None:
+        msg = f'"{PROGRAM}" does not say its version'
+        raise BuildError(msg)
+    return found[1], sandbox
+
+
+def _recall(file: Path, key: str) -> Accelerator | None:
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    if content == {"key": key, "accelerator": "kvm"}:
+        return "kvm"
+    return "tcg" if content == {"key": key, "accelerator": "tcg"} else None

@@ -1,0 +1,98 @@
+"""Boot a throw-away copy of a disk until it is up, look at it, and switch it off."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from imagefactory.core.errors import BootError
+from imagefactory.engine.boot.accelerator import Emulator
+from imagefactory.engine.boot.console import Console
+from imagefactory.engine.boot.firmware import Firmware, find_uefi
+from imagefactory.engine.boot.machine import Machine, UefiFiles, Wires
+from imagefactory.engine.boot.overlay import overlay
+from imagefactory.engine.boot.qmp import Monitor
+from imagefactory.engine.boot.report import BootReport
+from imagefactory.engine.boot.request import Boot
+from imagefactory.engine.boot.running import Running, wire_pair
+from imagefactory.engine.boot.session import Session
+from imagefactory.engine.boot.shell import Answers, Shell
+from imagefactory.engine.boot.trial import BROKEN, STAGES, Trial
+from imagefactory.engine.command import Tools
+
+
+def boot(what: Boot, *, tools: Tools, emulator: Emulator, scratch: Path) -> BootReport:
+    """Boot and report. `BootError` says in one sentence why a disk did not come up.
+
+    It is up when a login prompt is shown, or systemd has reached its default target; with commands to
+    run it is the prompt that counts. `scratch` is a folder for what the machine writes, of which
+    nothing stays. Whatever happens to this process, QEMU ends with it.
+    """
+    with ExitStack() as stack:
+        session = _switch_on(what, tools, emulator, scratch, stack)
+        try:
+            session.come_up()
+        except BootError:
+            session.take_screenshot()
+            raise
+        session.take_screenshot()
+        results = session.run_commands()
+        off = session.switch_off() if what.switch_off else None
+        return session.report(results, off)
+
+
+def _switch_on(
+    what: Boot, tools: Tools, emulator: Emulator, scratch: Path, stack: ExitStack
+) -> Session:
+    log = None if what.log is None else stack.enter_context(what.log.open("wb", buffering=0))
+    console, answers, monitor = Console(log=log), Answers(), Monitor()
+    keyboard, console_end = stack.enter_context(wire_pair(console.feed))
+    port, commands_end = stack.enter_context(wire_pair(answers.feed))
+    control, monitor_end = stack.enter_context(wire_pair(monitor.feed))
+    screen = stack.enter_context(TemporaryFile(dir=scratch))  # noqa: SIM115 - closed by the stack
+    wires = Wires(
+        disk=stack.enter_context(overlay(what.disk, tools=tools, scratch=scratch, size=what.size)),
+        console=console_end.fileno(),
+        commands=commands_end.fileno(),
+        monitor=monitor_end.fileno(),
+        screen=screen.fileno(),
+        uefi=_uefi(what.firmware, scratch, stack),
+    )
+    machine = Machine(
+        emulator=emulator,
+        processors=what.processors or min(2, os.cpu_count() or 1),
+        memory=what.memory,
+        network=what.network,
+    )
+    process = stack.enter_context(tools.start(machine.argv(wires), pass_fds=wires.descriptors))
+    for end in (console_end, commands_end, monitor_end):
+        end.close()
+    console.start()
+    trial = Trial(
+        disk=what.disk.name,
+        firmware=what.firmware,
+        console=console,
+        running=Running(process, [keyboard, port, control], tools.cancellation),
+        stages={name: console.watch(pattern) for name, pattern in STAGES.items()},
+        broken=console.watch(BROKEN),
+    )
+    return Session(
+        what=what,
+        tools=tools,
+        emulator=emulator,
+        trial=trial,
+        shell=Shell(trial=trial, keyboard=keyboard, port=port, answers=answers),
+        monitor=monitor,
+        control=control,
+        screen=screen,
+    )
+
+
+def _uefi(firmware: Firmware, scratch: Path, stack: ExitStack) -> UefiFiles | None:
+    if firmware == "bios":
+        return None
+    found = find_uefi()
+    variables = stack.enter_context(TemporaryFile(dir=scratch))  # noqa: SIM115 - closed by the stack
+    variables.write(found.variables.read_bytes())
+    variables.flush()
+    return UefiFiles(code=found.code, variables=variables.fileno())

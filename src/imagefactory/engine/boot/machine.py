@@ -1,0 +1,110 @@
+"""The command line of QEMU for one boot."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from imagefactory.engine.boot import relay
+from imagefactory.engine.boot.accelerator import PROGRAM, Emulator
+from imagefactory.engine.boot.overlay import Overlay
+
+#: Where a guest sees the second serial port, on which commands run; the first is its console.
+COMMAND_PORT: Final = "/dev/ttyS1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """What a machine can reach: a network card with DHCP, and nothing behind it unless it is `open`.
+
+    `forwards` lets it reach ports of the host's loopback at addresses of its own net, 10.0.2.0/24:
+    `{("10.0.2.100", 3128): 8080}`.
+    """
+
+    open: bool = False
+    forwards: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+    def option(self) -> str:
+        """The value for `-netdev`."""
+        words = ["user", "id=net", f"restrict={'off' if self.open else 'on'}"]
+        for (address, port), loopback in self.forwards.items():
+            command = shlex.join([sys.executable, "-I", relay.__file__, str(loopback)])
+            # QEMU's own connection to a port would be one for the whole boot: a program has one for each.
+            words.append(f"guestfwd=tcp:{address}:{port}-cmd:{command}".replace(",", ",,"))
+        return ",".join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UefiFiles:
+    """OVMF for one machine: the code of all, and a descriptor of its own copy of the variables."""
+
+    code: Path
+    variables: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wires:
+    """The descriptors that QEMU inherits: sockets, and files without names."""
+
+    disk: Overlay
+    console: int
+    commands: int
+    monitor: int
+    screen: int  #: a file for screenshots
+    uefi: UefiFiles | None = None  #: without it the machine has a BIOS
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All that must be passed on."""
+        sockets = (self.console, self.commands, self.monitor)
+        files = (self.disk.base, self.disk.top, self.screen)
+        return (*sockets, *files, *([] if self.uefi is None else [self.uefi.variables]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """An x86-64 PC with one virtio disk, two serial ports and a screen that nobody looks at."""
+
+    emulator: Emulator
+    processors: int = 1
+    memory: int = 1 << 30  #: bytes
+    network: Network = field(default_factory=Network)
+
+    def argv(self, wires: Wires) -> list[str]:
+        """QEMU's whole command line."""
+        # Without graphics SeaBIOS writes to the first serial port too, and so says there why a disk
+        # does not boot; the card is there all the same, for the screenshot.
+        machine = "q35,graphics=off"
+        if wires.uefi is not None:
+            machine += ",pflash0=code,pflash1=variables"
+        return [
+            *(PROGRAM, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+            *self.emulator.options(spawns=bool(self.network.forwards)),
+            *("-machine", machine, "-smp", str(self.processors), "-m", f"{self.memory >> 20}M"),
+            *_nodes([*_firmware(wires.uefi), *wires.disk.blockdevs()]),
+            *("-device", "virtio-blk-pci,drive=disk,bootindex=0", "-device", "virtio-rng-pci"),
+            *("-device", "VGA"),
+            *("-netdev", self.network.option(), "-device", "virtio-net-pci,netdev=net,romfile="),
+            *_socket("console", wires.console, "-device", "isa-serial,chardev=console"),
+            *_socket("commands", wires.commands, "-device", "isa-serial,chardev=commands"),
+            *_socket("monitor", wires.monitor, "-mon", "chardev=monitor,mode=control"),
+        ]
+
+
+def _nodes(nodes: Sequence[Mapping[str, object]]) -> list[str]:
+    return [word for node in nodes for word in ("-blockdev", json.dumps(node))]
+
+
+def _firmware(uefi: UefiFiles | None) -> list[dict[str, object]]:
+    if uefi is None:
+        return []
+    code = {"driver": "file", "node-name": "code", "filename": str(uefi.code), "read-only": True}
+    name = f"/proc/self/fd/{uefi.variables}"
+    return [code, {"driver": "file", "node-name": "variables", "filename": name}]
+
+
+def _socket(name: str, descriptor: int, *device: str) -> list[str]:
+    return ["-chardev", f"socket,id={name},fd={descriptor}", *device]

@@ -1,0 +1,96 @@
+"""A machine that is switched on, and all that is done to it until it is off."""
+
+import time
+from dataclasses import dataclass, field
+from typing import IO, Final
+
+from imagefactory.engine.boot.accelerator import Emulator
+from imagefactory.engine.boot.qmp import Monitor
+from imagefactory.engine.boot.report import BootReport, CommandResult
+from imagefactory.engine.boot.request import Boot
+from imagefactory.engine.boot.running import Wire
+from imagefactory.engine.boot.shell import Shell
+from imagefactory.engine.boot.trial import Trial
+from imagefactory.engine.command import Tools
+from imagefactory.engine.files import write_atomically
+
+_SCREENSHOT_SECONDS: Final = 20.0  # takes 10 ms on a quiet host
+_OFF_SECONDS: Final = 180.0  # takes 5 s under TCG; systemd gives each service 90 s
+_LOGIN_SECONDS: Final = 240.0  # takes 3 s under TCG
+
+
+@dataclass(kw_only=True)
+class Session:
+    """A machine that is switched on, with all that is done to it."""
+
+    what: Boot
+    tools: Tools
+    emulator: Emulator
+    trial: Trial
+    shell: Shell
+    monitor: Monitor
+    control: Wire
+    screen: IO[bytes]
+    _told: set[str] = field(default_factory=set)
+
+    def come_up(self) -> None:
+        """Wait until the system is up."""
+        self.trial.wait(self._up, seconds=self.what.timeout, failing="did not reach a login prompt")
+
+    def _up(self) -> bool | None:
+        for name, watch in self.trial.stages.items():
+            if watch.seen and name not in self._told:
+                self._told.add(name)
+                self.what.watch(name)
+        enough = {"login"} if self.what.login else {"login", "target"}
+        return bool(enough & self._told) or None
+
+    def take_screenshot(self) -> None:
+        """Put what the screen shows into a PNG file; a boot does not fail for the want of it."""
+        if self.what.screenshot is None or self.trial.running.exit_status is not None:
+            return
+        _, greeting = self.monitor.command("qmp_capabilities")
+        picture = f"/proc/self/fd/{self.screen.fileno()}"
+        ticket, command = self.monitor.command("screendump", filename=picture, format="png")
+        self.control.send(greeting + command)
+        answer = self.trial.running.wait(
+            lambda: self.monitor.answer(ticket), seconds=_SCREENSHOT_SECONDS
+        )
+        if answer is None or "error" in answer:
+            self.tools.log(f"There is no screenshot, QEMU answered {answer}")
+            return
+        self.screen.seek(0)
+        write_atomically(self.what.screenshot, self.screen.read())
+
+    def run_commands(self) -> tuple[CommandResult, ...]:
+        """Log in, if anybody shall, and run what is asked for, one after the other."""
+        if self.what.login is None:
+            return ()
+        self.shell.log_in(self.what.login, seconds=_LOGIN_SECONDS)
+        return tuple(self.shell.run(line, seconds=self.what.timeout) for line in self.what.run)
+
+    def switch_off(self) -> float:
+        """End the system cleanly; how many seconds it took."""
+        started = time.monotonic()
+        if self.what.login is None:
+            _, greeting = self.monitor.command("qmp_capabilities")
+            _, button = self.monitor.command("system_powerdown")
+            self.control.send(greeting + button)
+        else:
+            self.shell.switch_off()
+        self.trial.running.wait(lambda: None, seconds=_OFF_SECONDS)
+        if self.trial.running.exit_status != 0:
+            raise self.trial.failed(f"did not switch off in {_OFF_SECONDS:.0f} s")
+        return round(time.monotonic() - started, 2)
+
+    def report(self, results: tuple[CommandResult, ...], off: float | None) -> BootReport:
+        """All that was seen."""
+        seconds = {name: watch.seconds for name, watch in self.trial.stages.items()}
+        return BootReport(
+            firmware=self.what.firmware,
+            accelerator=self.emulator.accelerator,
+            **seconds,
+            off=off,
+            commands=results,
+            console=self.trial.console.tail,
+        )
