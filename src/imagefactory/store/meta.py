@@ -19,7 +19,8 @@ from imagefactory.core.images import (
     Status,
     TargetImage,
 )
-from imagefactory.core.redaction import redact, redact_template, redact_text
+from imagefactory.core.masking import masked, masked_text
+from imagefactory.core.redaction import redacted
 
 _INTERRUPTED: Final = {
     Status.NEW: Status.FAILED,
@@ -41,8 +42,8 @@ def metadata(image: Image, *, body: Path) -> dict[str, Any]:
         "status_detail": {"activity": image.activity, "error": image.error},
         "status": str(image.status),
         "percent_complete": image.percent,
-        "parameters": redact(image.parameters),
-        "properties": redact(image.properties),
+        "parameters": masked(image.parameters),
+        "properties": masked(image.properties),
     }
     match image:
         case TargetImage():
@@ -50,7 +51,7 @@ def metadata(image: Image, *, body: Path) -> dict[str, Any]:
         case ProviderImage():
             shown |= {
                 "target_image_id": image.target_image_id,
-                "provider": redact_text(image.provider),
+                "provider": masked_text(image.provider),
                 "identifier_on_provider": image.identifier_on_provider,
                 "provider_account_identifier": image.provider_account_identifier,
             }
@@ -68,7 +69,7 @@ def dumps(image: Image, *, body: Path) -> str:
     """
     shown = metadata(image, body=body)
     if image.template is not None:
-        shown["template"] = redact_template(image.template)
+        shown["template"] = redacted(image.template)
     return json.dumps(shown, indent=2) + "\n"
 
 
