@@ -61,7 +61,7 @@ class MockCloud:
         )
 
     def login(self, provider: str, credentials: Secret) -> MockLogin:
-        if not provider.strip() or not credentials:
+        if not provider.strip() or not credentials.reveal().strip():
             msg = 'The target "mock" takes any provider and credentials, but not empty ones'
             raise RequestError(msg)
         return MockLogin()
