@@ -5,6 +5,8 @@ from typing import Final
 
 import pytest
 
+pytest.register_assert_rewrite("contract")
+
 _INTEGRATION: Final = Path(__file__).parent / "integration"
 _PATIENCE: Final = 900  # seconds; an emulated machine boots slowly beside busy neighbours
 
