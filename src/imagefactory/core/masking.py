@@ -14,7 +14,7 @@ _NAME: Final = (
 )
 _SECRET_NAME: Final = re.compile(_NAME, re.IGNORECASE)
 _ELEMENT: Final = re.compile(
-    rf"(<({_NAME})(?:\s[^>]*)?(?<!/)>).*?(?=</\2|\Z)", re.IGNORECASE | re.DOTALL
+    rf"(<({_NAME})(?:\s[^<>]*)?(?<!/)>).*?(?=</\2|\Z)", re.IGNORECASE | re.DOTALL
 )
 _SETTING: Final = re.compile(
     rf"""(\b{_NAME}["']?\s{{0,8}}[:=]\s{{0,8}})("[^"]*"|'[^']*'|[^\s&;,<>"'}}]+)""", re.IGNORECASE
@@ -25,34 +25,48 @@ _KICKSTART: Final = re.compile(r"^(\s{0,80}rootpw\s).+$", re.MULTILINE)
 
 def masked(value: Any) -> Any:
     """A JSON value, e.g. `parameters`, in which all that looks like a secret is `REDACTED`."""
-    match value:
-        case Mapping():
-            return {key: _masked_item(str(key), item) for key, item in value.items()}
-        case list() | tuple():
-            return [masked(item) for item in value]
-        case str():
-            return masked_text(value)
-        case _:
-            return value
+    try:
+        return _value(value)
+    except RecursionError:
+        return REDACTED  # nested too deeply to be looked through
 
 
 def masked_text(text: str) -> str:
     """A text, e.g. a `provider` in JSON or XML, without the passwords, tokens and keys in it."""
+    try:
+        return _text(text)
+    except RecursionError:
+        return REDACTED
+
+
+def _value(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: _item(str(key), item) for key, item in value.items()}
+        case list() | tuple():
+            return [_value(item) for item in value]
+        case str():
+            return _text(value)
+        case _:
+            return value
+
+
+def _item(key: str, item: Any) -> Any:
+    if _SECRET_NAME.search(key) and item is not None and not isinstance(item, bool):
+        return REDACTED
+    return _value(item)
+
+
+def _text(text: str) -> str:
     if text.lstrip().startswith(("{", "[")):
         try:
             content = json.loads(text)
         except ValueError:
-            pass
+            pass  # not JSON after all
         else:
-            shown = masked(content)
+            shown = _value(content)
             return text if shown == content else json.dumps(shown)
     text = _ELEMENT.sub(rf"\1{REDACTED}", text)
     text = _KICKSTART.sub(rf"\1{REDACTED}", text)
     text = _SETTING.sub(rf"\1{REDACTED}", text)
     return _USER.sub(rf"\1{REDACTED}", text)
-
-
-def _masked_item(key: str, item: Any) -> Any:
-    if _SECRET_NAME.search(key) and item is not None and not isinstance(item, bool):
-        return REDACTED
-    return masked(item)

@@ -66,22 +66,20 @@ class Bodies:
         """
         target = self.path(id)
         try:
-            handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            mode = source.lstat().st_mode
         except FileNotFoundError:
             return self.measure(id)
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                msg = f'The disk "{source}" of the image "{id}" is no ordinary file'
-                raise StoreError(msg)
-            try:
+        if not stat.S_ISREG(mode):
+            msg = f'The disk "{source}" of the image "{id}" is no ordinary file'
+            raise StoreError(msg)
+        try:
+            with source.open("rb") as file:
                 return _move(file, source, target) or _copy(file, source, target)
-            except OSError as error:
-                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                    raise
-                msg = f'The storage folder "{self.folder}" has no room for the image "{id}"'
-                raise SpaceError(
-                    msg, hint="Delete images, or make the file system larger"
-                ) from error
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            msg = f'The storage folder "{self.folder}" has no room for the image "{id}"'
+            raise SpaceError(msg, hint="Delete images, or make the file system larger") from error
 
     def describe(self, image: Image) -> None:
         """Write an image's `.meta`, for programs that watch the folder."""

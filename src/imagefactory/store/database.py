@@ -83,8 +83,9 @@ class Store:
         """Record a changed image; gives it back as it is stored now.
 
         `Conflict` when somebody else has changed it since it was read, `NotFound` when it is gone.
-        Neither `report` nor `request_cancel` counts as a change: a percentage that has grown since and
-        a request to cancel are kept. The request is dropped when a settled image begins anew.
+        Neither `report` nor `request_cancel` counts as a change. A percentage that has grown since, an
+        activity that is newer than the image's last `to` or `at`, and a request to cancel are kept; the
+        request is dropped when a settled image begins anew.
         """
         with self._writing() as connection:
             return _save(connection, image)
@@ -103,18 +104,14 @@ class Store:
     def report(self, id: str, percent: int, activity: str | None = None) -> None:
         """Note how far an image is. Does nothing when it is settled or gone: the news comes too late."""
         reached = max(0, min(percent, 99))
-        changed = (
-            update(images)
-            .where(images.c.id == id, images.c.status.in_(_UNFINISHED))
-            .values(
+        going_on = update(images).where(images.c.id == id, images.c.status.in_(_UNFINISHED))
+        with self._writing() as connection:
+            changed = going_on.values(
                 percent=case((images.c.percent > reached, images.c.percent), else_=reached),
                 activity=images.c.activity if activity is None else activity,
-                updated=now(),
+                updated=now(),  # asked for under the lock, or it could go back
             )
-            .returning(images)
-        )
-        with self._writing() as connection:
-            row = connection.execute(changed).mappings().one_or_none()
+            row = connection.execute(changed.returning(images)).mappings().one_or_none()
             if row is not None:
                 _tell(connection, image_from(row))
 
@@ -311,6 +308,7 @@ def _save(connection: Connection, image: ImageT) -> ImageT:
     after = replace(
         image,
         percent=max(before.percent, image.percent),
+        activity=before.activity if before.updated > image.updated else image.activity,
         cancel_requested=before.cancel_requested and not (before.settled and not image.settled),
         updated=now(),
         version=image.version + 1,

@@ -80,7 +80,7 @@ def loads(text: str, *, name: str, written: datetime) -> Image:
     """
     try:
         return _image(json.loads(text), written)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f'The file "{name}" is damaged: {error}'
         raise StoreError(msg, hint="Repair it, or move it out of the folder") from error
 
@@ -101,7 +101,7 @@ def _image(content: object, written: datetime) -> Image:
     if not is_id(id):
         msg = f'"{id}" is no identifier'
         raise ValueError(msg)
-    status = Status((_text(content, "status") or "").upper())
+    status, percent = _status(content), _percent(content)
     activity, error = _detail(content)
     if status in _INTERRUPTED:
         error = "The factory that worked on the image stopped before it was done"
@@ -112,7 +112,7 @@ def _image(content: object, written: datetime) -> Image:
         "status": _INTERRUPTED.get(status, status),
         "activity": activity,
         "error": error,
-        "percent": 100 if status is Status.COMPLETE else _percent(content),
+        "percent": 100 if status is Status.COMPLETE else percent,
         "parameters": _object(content, "parameters"),
         "properties": _object(content, "properties") or {},
         "created": written,
@@ -138,6 +138,14 @@ def _image(content: object, written: datetime) -> Image:
         case unknown:
             msg = f'"{unknown}" is no type of image'
             raise ValueError(msg)
+
+
+def _status(content: Mapping[str, Any]) -> Status:
+    word = (_text(content, "status") or "").upper()
+    if word not in {*Status}:
+        msg = f'"{word}" is no status'
+        raise ValueError(msg)
+    return Status(word)
 
 
 def _detail(content: Mapping[str, Any]) -> tuple[str, str | None]:
