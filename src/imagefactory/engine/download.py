@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 import httpx2
 
 from imagefactory.core.errors import VerificationError
-from imagefactory.engine.fetch import Fetcher, Patience, http_client
+from imagefactory.engine.fetch import PATIENT, Fetcher, Patience, http_client
 from imagefactory.engine.mirrors import rewrite, shown
 from imagefactory.engine.objects import Objects, demand_room, room_at
 from imagefactory.engine.plan import Build
@@ -28,6 +28,7 @@ class Wanted:
     sha256: str
     size: int  #: bytes
     label: str  #: what messages call it
+    otherwise: str | None = None  #: the URL to try when there is nothing behind the first
 
 
 class _Count:
@@ -57,7 +58,7 @@ def download(
     wanted: Sequence[Wanted],
     *,
     percents: range = range(100),
-    patience: Patience = Patience(),
+    patience: Patience = PATIENT,
 ) -> int:
     """Bring what is not yet among the build's objects, and return how many bytes that were.
 
@@ -127,7 +128,9 @@ class _Transfer:
     def run(self, target: BinaryIO) -> bool:
         """Fetch what is missing; False, and an empty file again, when the bytes are not the wanted ones."""
         self.count.add(target.tell())
-        self.fetcher.persist(self.file.url, partial(self._append, target))
+        urls = [url for url in (self.file.url, self.file.otherwise) if url is not None]
+        if not any(self._come(url, target) for url in urls):
+            raise self.fetcher.failed(urls[-1], "the server answered 404")
         target.flush()
         if _digest(target) == self.file.sha256:
             return True
@@ -141,22 +144,26 @@ class _Transfer:
             hint="The mirror is damaged, or in the middle of an update: try again, or use another",
         )
 
-    def _append(self, target: BinaryIO) -> None:
-        if target.tell() >= self.file.size:
-            return
-        with self.fetcher.open(self.file.url, offset=target.tell()) as response:
-            if response.status_code in {404, 410}:
-                raise self.fetcher.failed(
-                    self.file.url, f"the server answered {response.status_code}"
-                )
-            if response.status_code == 200:
-                self._restart(target)
-            for piece in response.iter_raw():
-                self.fetcher.stop.check()
-                target.write(piece)
-                self.count.add(len(piece))
-                if target.tell() > self.file.size:
-                    return
+    def _come(self, url: str, target: BinaryIO) -> bool:
+        """Append what is missing; False when there is nothing behind the URL."""
+
+        def append() -> bool:
+            if target.tell() >= self.file.size:
+                return True
+            with self.fetcher.open(url, offset=target.tell()) as response:
+                if response.status_code in {404, 410}:
+                    return False
+                if response.status_code == 200:
+                    self._restart(target)
+                for piece in response.iter_raw():
+                    self.fetcher.stop.check()
+                    target.write(piece)
+                    self.count.add(len(piece))
+                    if target.tell() > self.file.size:
+                        break
+            return True
+
+        return self.fetcher.persist(url, append)
 
     def _restart(self, target: BinaryIO) -> None:
         self.count.add(-target.tell())

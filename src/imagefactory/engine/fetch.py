@@ -40,6 +40,9 @@ class Patience:
     whole: float = 600.0  #: seconds for all of a content that is kept in memory
 
 
+PATIENT: Final = Patience()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reach:
     """Where fetches may go: the operator's mirrors, global addresses, and the networks in `allowed`."""
@@ -72,7 +75,7 @@ class Fetcher:
     client: httpx2.Client
     build: Build
     stop: Stop
-    patience: Patience = Patience()
+    patience: Patience = PATIENT
     reach: Reach = Reach()
 
     def get(self, url: str, *, limit: int) -> bytes:
@@ -201,7 +204,7 @@ class Fetcher:
 
 
 @contextmanager
-def http_client(*, patience: Patience = Patience()) -> Iterator[httpx2.Client]:
+def http_client(*, patience: Patience = PATIENT) -> Iterator[httpx2.Client]:
     """The client that fetchers share: its redirections are theirs to follow."""
     with httpx2.Client(follow_redirects=False, timeout=patience.silence) as client:
         yield client

@@ -1,11 +1,9 @@
 """Keeps files that all builds share, each under the SHA-256 of its bytes."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +12,8 @@ from typing import BinaryIO, Final
 
 from imagefactory.core.errors import SpaceError
 from imagefactory.engine.files import sync_folder
+from imagefactory.engine.locks import wait_for_lock
 
-_TICK: Final = 0.1  # seconds between looks at a lock that another holds
 _MIB: Final = 1 << 20
 
 
@@ -51,7 +49,7 @@ class Objects:
         path, partial = self.path(sha256), self.folder / f".{sha256}.partial"
         while not path.exists():
             with partial.open("a+b") as file:
-                _lock(file.fileno(), check)
+                wait_for_lock(file.fileno(), check=check)
                 if not _is_at(file, partial):
                     continue
                 if path.exists():
@@ -105,17 +103,6 @@ def demand_room(folder: Path, size: int) -> None:
 
 
 _FREE_SOME: Final = "Free some space, or move the state folder"
-
-
-def _lock(handle: int, check: Callable[[], None]) -> None:
-    while True:
-        check()
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_TICK)
-        else:
-            return
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
