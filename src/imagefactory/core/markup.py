@@ -7,8 +7,8 @@ from lxml import etree
 
 SPACE: Final = " \t\r\n"  #: what XML calls white space; `str.strip()` would take more
 _NO_START_TAG: Final = 4  # libxml2's XML_ERR_DOCUMENT_EMPTY
-_UNKNOWN_ENTITY: Final = 26  # XML_ERR_UNDECLARED_ENTITY
-_WHERE: Final = re.compile(r", line \d+, column \d+$")
+_UNDECLARED_ENTITY: Final = 26  # XML_ERR_UNDECLARED_ENTITY
+_NOISE: Final = re.compile(r"^xml\w+: |, line \d+, column \d+$")
 
 
 class Malformed(ValueError):
@@ -63,9 +63,9 @@ def own_text(element: etree._Element) -> str:
 
 def _malformed(error: etree.XMLSyntaxError) -> Malformed:
     line = error.lineno or 1
-    if error.code == _UNKNOWN_ENTITY:
+    given = error.msg or ""
+    if error.code == _UNDECLARED_ENTITY or "EntityRef" in given:
         # The parser's own message quotes what follows the `&`: often the rest of a password.
-        msg = 'An entity is not defined, and a bare "&" has to be written "&amp;"'
-        return Malformed(msg, line=line)
-    reason = _WHERE.sub("", error.msg or "The document ends too early")
+        return Malformed('A bare "&" has to be written "&amp;"', line=line)
+    reason = _NOISE.sub("", given) or "The document ends too early"
     return Malformed(reason, line=line, is_xml=error.code != _NO_START_TAG)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from lxml import etree
 
@@ -10,7 +11,7 @@ from imagefactory.core.schema.grammar import Form, Grammar, Slot, Text
 
 Fault = tuple[int, str]  #: line, message
 
-_LONGEST = 60  # characters of a name that are shown
+_LONGEST: Final = 60  # characters of a name that are shown
 
 
 def explain(root: etree._Element, grammar: Grammar) -> Iterator[Fault]:
@@ -127,10 +128,10 @@ def _mismatch(text: Text, element: etree._Element, *, attribute: str = "") -> st
 
 
 def _unknown(kind: str, name: str, element: etree._Element, *, known: Sequence[str]) -> str:
-    shown = f"<{_short(name)}>" if kind == "element" else f'"{_short(name)}"'
+    shown = "<{}>" if kind == "element" else '"{}"'
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f', did you mean "{near[0]}"?' if near else ""
-    return f"Unknown {kind} {shown} in {label(element)}{hint}"
+    hint = f", did you mean {shown.format(near[0])}?" if near else ""
+    return f"Unknown {kind} {shown.format(_short(name))} in {label(element)}{hint}"
 
 
 def _short(text: str) -> str:
