@@ -19,6 +19,8 @@ from imagefactory.core.errors import ConfigError
         ("debug", "maybe", 'The configuration has "maybe" for "debug", which is not of type bool'),
         ("mirrors", "x", 'The configuration has "x" for "mirrors", which is not of type mapping'),
         ("mirrors", {"a": 1}, 'The configuration has "{\'a\': 1}" for "mirrors", which is not of type mapping'),
+        ("trusted_proxies", "x", 'The configuration has "x" for "trusted_proxies", which is not of type tuple'),
+        ("clients", {"a": ["hush"]}, 'The configuration has "REDACTED" for "clients", which is not of type mapping'),
     ],
 )  # fmt: skip
 def test_a_wrong_entry_is_named(key: str, value: Any, message: str) -> None:
@@ -29,6 +31,13 @@ def test_a_wrong_entry_is_named(key: str, value: Any, message: str) -> None:
 
 def test_dashes_are_the_same_as_underscores() -> None:
     assert Config.parse({"boot-timeout": 5}).boot_timeout == 5
+
+
+def test_lists_and_secrets_are_read_and_kept_from_view() -> None:
+    config = Config.parse({"clients": {"a": "hush"}, "jeos_config": ["/etc/jeos"]})
+    assert config.clients["a"].reveal() == "hush"
+    assert "hush" not in repr(config)
+    assert config.jeos_config == ("/etc/jeos",)
 
 
 def test_file_is_overruled_by_environment_and_that_by_flags(tmp_path: Path) -> None:

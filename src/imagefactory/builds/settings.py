@@ -59,8 +59,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _structure(key: str, value: object) -> object:
-    """Environment variables and flags give tables as JSON."""
-    if isinstance(value, str) and value.startswith("{"):
+    """Environment variables and flags give tables and lists as JSON."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
         try:
             return json.loads(value)
         except ValueError as error:
