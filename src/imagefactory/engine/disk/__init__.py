@@ -1,0 +1,1 @@
+"""Bootable disks made from trees, without loop devices, mounts of the image or root."""

@@ -1,0 +1,156 @@
+"""GRUB inside a system's tree: what there is of it, and what it takes to start from a disk.
+
+The tree's own programs make everything, so that its versions are never mixed with the host's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from imagefactory.core.errors import BuildError
+from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.disk.layout import Firmware
+
+MKIMAGE: Final = "/usr/bin/grub-mkimage"
+MKCONFIG: Final = "/usr/sbin/grub-mkconfig"
+PC_KERNEL: Final = "/usr/lib/grub/i386-pc/kernel.img"
+EFI_KERNEL: Final = "/usr/lib/grub/x86_64-efi/kernel.img"
+
+#: where `grub-install` leaves them too
+BOOT_IMAGE: Final = "/boot/grub/i386-pc/boot.img"
+CORE_IMAGE: Final = "/boot/grub/i386-pc/core.img"
+CORE_EFI: Final = "/boot/grub/x86_64-efi/core.efi"
+
+#: the chain that Secure Boot firmware accepts
+SHIM: Final = "/usr/lib/shim/shimx64.efi.signed"
+SIGNED_KEY_MANAGER: Final = "/usr/lib/shim/mmx64.efi.signed"
+SIGNED_GRUB: Final = "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+_SIGNED: Final = frozenset({SHIM, SIGNED_KEY_MANAGER, SIGNED_GRUB})
+
+REPART_PROGRAM: Final = "/usr/bin/systemd-repart"
+
+_KERNELS: Final = "/boot/vmlinuz-"
+_FOUND: Final = (
+    'for path in "$@" /boot/vmlinuz-*; do if [ -e "$path" ]; then echo "$path"; fi; done'
+)
+
+# What grub-install does, but for asking the disk, which is not there yet. The core that a BIOS starts
+# looks on the disk that it was started from, so that another with the same ids does not matter.
+_INSTALL: Final = r"""
+set -eu
+modules() {
+    mkdir -p "/boot/grub/$1"
+    cp "/usr/lib/grub/$1"/*.mod "/usr/lib/grub/$1"/*.lst "/boot/grub/$1/"
+}
+if [ "$1" = yes ]; then
+    modules i386-pc
+    cp /usr/lib/grub/i386-pc/boot.img /boot/grub/i386-pc/
+    grub-mkimage --format=i386-pc --directory=/usr/lib/grub/i386-pc --prefix='(,gpt1)/boot/grub' \
+        --output=/boot/grub/i386-pc/core.img biosdisk part_gpt ext2
+fi
+if [ "$2" = yes ]; then
+    modules x86_64-efi
+    printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\n' "$3" \
+        > /boot/grub/x86_64-efi/load.cfg
+    grub-mkimage --format=x86_64-efi --directory=/usr/lib/grub/x86_64-efi --prefix=/boot/grub \
+        --config=/boot/grub/x86_64-efi/load.cfg --output=/boot/grub/x86_64-efi/core.efi \
+        part_gpt ext2 search_fs_uuid
+    mkdir -p /boot/efi
+fi
+grub-editenv /boot/grub/grubenv create
+"""
+
+# grub-mkconfig asks grub-probe about the disk that holds the root, and would be told about an overlay:
+# this one answers for the disk to be made. The menu is thus the one that the running system makes.
+_PROBE: Final = """\
+#!/bin/sh
+what=
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --target=*) what=${1#--target=} ;;
+        -t|--target) what=$2; shift ;;
+    esac
+    shift
+done
+case "$what" in
+    device) echo "/dev/disk/by-uuid/$ROOT_FILESYSTEM" ;;
+    fs_uuid) echo "$ROOT_FILESYSTEM" ;;
+    partuuid) echo "$ROOT_PARTITION" ;;
+    fs) echo ext2 ;;
+    partmap) echo gpt ;;
+esac
+"""
+
+_MENU: Final = r"""
+set -eu
+cat > /tmp/grub-probe
+chmod +x /tmp/grub-probe
+mkdir -p /dev/disk/by-uuid
+: > "/dev/disk/by-uuid/$ROOT_FILESYSTEM"
+sed 's,^grub_probe=.*,grub_probe=/tmp/grub-probe,' /usr/sbin/grub-mkconfig > /tmp/grub-mkconfig
+grub_probe=/tmp/grub-probe sh /tmp/grub-mkconfig -o /boot/grub/grub.cfg
+grep -q "root=UUID=$ROOT_FILESYSTEM" /boot/grub/grub.cfg
+"""
+
+
+class Guest(Protocol):
+    """What runs programs of a tree: the tree itself, or a change of it."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        quiet: bool = False,
+    ) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a tree has of all that booting takes."""
+
+    paths: frozenset[str]
+
+    @property
+    def signed(self) -> bool:
+        """Whether it can start under Secure Boot."""
+        return self.paths >= _SIGNED
+
+    @property
+    def grows(self) -> bool:
+        """Whether its root can follow a disk that is made larger."""
+        return REPART_PROGRAM in self.paths
+
+    def check(self, *, name: str, firmware: Firmware) -> None:
+        """`BuildError` when something is missing without which no disk starts."""
+        wanted = [MKIMAGE, MKCONFIG]
+        wanted += [PC_KERNEL] if firmware.bios else []
+        wanted += [EFI_KERNEL] if firmware.uefi else []
+        if missing := [path for path in wanted if path not in self.paths]:
+            msg = f'The system "{name}" cannot start from "{firmware}": it has no "{missing[0]}"'
+            raise BuildError(msg, hint='Add a package like "grub-cloud-amd64" to the template')
+        if not any(path.startswith(_KERNELS) for path in self.paths):
+            msg = f'The system "{name}" has no kernel in "/boot"'
+            raise BuildError(
+                msg, hint='Add a package like "linux-image-cloud-amd64" to the template'
+            )
+
+
+def find(guest: Guest) -> Found:
+    """Look for all that booting takes."""
+    wanted = [MKIMAGE, MKCONFIG, PC_KERNEL, EFI_KERNEL, *sorted(_SIGNED), REPART_PROGRAM]
+    listing = guest.run(["sh", "-c", _FOUND, "sh", *wanted], quiet=True)
+    return Found(paths=frozenset(listing.splitlines()))
+
+
+def install(guest: Guest, ids: DiskIds, *, firmware: Firmware) -> None:
+    """Put GRUB's modules into `/boot/grub`, and make the images that the firmware starts."""
+    kinds = ["yes" if wanted else "no" for wanted in (firmware.bios, firmware.uefi)]
+    guest.run(["sh", "-c", _INSTALL, "sh", *kinds, str(ids.filesystem)])
+
+
+def make_menu(guest: Guest, ids: DiskIds) -> None:
+    """Write `/boot/grub/grub.cfg` as the running system's `update-grub` would."""
+    answers = {"ROOT_FILESYSTEM": str(ids.filesystem), "ROOT_PARTITION": str(ids.root)}
+    guest.run(["sh", "-c", _MENU], env=answers, stdin=_PROBE.encode())

@@ -1,0 +1,79 @@
+"""The files by which a system knows its own disk."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.disk.layout import Firmware
+
+FSTAB: Final = "/etc/fstab"
+ESP_MOUNT: Final = "/boot/efi"
+GRUB_DEFAULTS: Final = "/etc/default/grub.d/10-imagefactory.cfg"
+#: lets the package grub-cloud-amd64 install both boot loaders again when they are upgraded
+GRUB_CLOUD_FLAG: Final = "/etc/grub.d/enable_cloud"
+REPART: Final = "/etc/repart.d/50-root.conf"
+
+#: the last one becomes /dev/console
+CONSOLES: Final = "console=tty0 console=ttyS0,115200"
+
+_GRUB_DEFAULTS: Final = """\
+# Written when this image was built. Files with later names win; then run update-grub.
+GRUB_TIMEOUT=1
+GRUB_CMDLINE_LINUX={arguments}
+GRUB_TERMINAL="console serial"
+GRUB_SERIAL_COMMAND="serial --unit=0 --speed=115200"
+GRUB_DISABLE_OS_PROBER=true
+"""
+
+_REPART: Final = """\
+# Written when this image was built: the root grows with the disk.
+[Partition]
+Type=root
+"""
+
+_FSTAB_FIELDS: Final = 4  # device, place, type, options; what follows may be left out
+
+
+def boot_files(
+    ids: DiskIds, *, firmware: Firmware, kernel_arguments: str, fstab: str
+) -> Mapping[str, str]:
+    """Path and text of each file. `fstab` is the one that is there, whose other lines are kept."""
+    files = {
+        FSTAB: fstab_of(ids, firmware=firmware, old=fstab),
+        GRUB_DEFAULTS: grub_defaults(kernel_arguments),
+        REPART: _REPART,
+    }
+    if firmware is Firmware.BOTH:
+        files[GRUB_CLOUD_FLAG] = ""
+    return files
+
+
+def fstab_of(ids: DiskIds, *, firmware: Firmware, old: str) -> str:
+    """An `fstab` with this disk's partitions first, then the lines of the old one about other places."""
+    lines = [
+        f"UUID={ids.filesystem} / ext4 defaults,discard,errors=remount-ro,x-systemd.growfs 0 1"
+    ]
+    if firmware.uefi:
+        lines.append(f"UUID={ids.volume_id} {ESP_MOUNT} vfat umask=0077,nofail 0 2")
+    return "\n".join([*lines, *_about_other_places(old.splitlines())]) + "\n"
+
+
+def _about_other_places(lines: Iterable[str]) -> list[str]:
+    kept = []
+    for line in lines:
+        fields = line.split()
+        entry = len(fields) >= _FSTAB_FIELDS and not fields[0].startswith("#")
+        if entry and fields[1] not in {"/", ESP_MOUNT}:
+            kept.append(line)
+    return kept
+
+
+def grub_defaults(kernel_arguments: str) -> str:
+    """The settings that `update-grub` makes the menu from, now and in the running system."""
+    words = " ".join([CONSOLES, *kernel_arguments.split()])
+    return _GRUB_DEFAULTS.format(arguments=_quoted(words))
+
+
+def _quoted(text: str) -> str:
+    """For a shell, which reads the settings."""
+    return "'" + text.replace("'", "'\\''") + "'"

@@ -1,0 +1,154 @@
+"""Makes the disk of a build from its tree."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, ClassVar, Final, Literal
+
+from imagefactory.core.errors import CommandFailed, SpaceError
+from imagefactory.engine.disk import bios, esp, ext4, gpt
+from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.disk.layout import DEFAULT_SIZE, SECTOR, Firmware, Layout, lay_out
+from imagefactory.engine.disk.loaders import BiosLoader, efi_files
+from imagefactory.engine.disk.origin import Origin
+from imagefactory.engine.files import sync_folder
+from imagefactory.engine.formats.sparse import extents
+from imagefactory.engine.plan import Build, Step
+from imagefactory.engine.sandbox import Sandbox
+from imagefactory.engine.tree import Tree
+
+Filesystem = Literal["ext4"]
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeDisk(Step):
+    """Makes `build.disk`, raw and sparse, from the tree that `PrepareBoot` has prepared.
+
+    `SpaceError` when the tree does not fit, or when the host has no room. Notes `format`,
+    `virtual_size` in bytes, and `firmware`.
+    """
+
+    weight: ClassVar[int] = 3
+
+    name: str  #: the same as `PrepareBoot`'s, as is the firmware
+    size: int = DEFAULT_SIZE  #: bytes
+    firmware: Firmware = Firmware.BOTH
+    filesystem: Filesystem = "ext4"
+
+    @property
+    def activity(self) -> str:
+        return "Making the disk"
+
+    def run(self, build: Build) -> None:
+        origin, tree = Origin.of(build), Tree.load(build)
+        ids, epoch = origin.ids(self.name), origin.epoch
+        folder = build.scratch / "disk.partial"
+        with _told_when_full(self.name), _working_in(folder, tree.sandbox):
+            contents = ext4.measure(tree, folder=folder)
+            layout = lay_out(contents, size=self.size, firmware=self.firmware, name=self.name)
+            disk = ext4.make(tree, layout=layout, ids=ids, epoch=epoch, folder=folder)
+            build.report(70)
+            with disk.open("r+b") as file:
+                file.truncate(layout.size)
+                if layout.esp:
+                    files = efi_files(tree, ids)
+                    content = esp.make(
+                        files,
+                        partition=layout.esp,
+                        ids=ids,
+                        epoch=epoch,
+                        sandbox=tree.sandbox,
+                        folder=folder,
+                    )
+                    copy_in(content, file, at=layout.esp.start)
+                loader = BiosLoader.of(tree) if layout.bios else None
+                write_start(file, layout, ids=ids, loader=loader)
+                file.flush()
+                os.fchown(file.fileno(), os.geteuid(), os.getegid())
+                os.fsync(file.fileno())
+            disk.rename(build.disk)
+        sync_folder(build.scratch)
+        build.note(format="raw", virtual_size=layout.size, firmware=str(self.firmware))
+
+
+def write_start(
+    file: IO[bytes], layout: Layout, *, ids: DiskIds, loader: BiosLoader | None
+) -> None:
+    """Write what a disk has outside its file systems: the partition table, and what a BIOS starts."""
+    table = gpt.table(entries(layout, ids), disk=ids.disk, sectors=layout.size // SECTOR)
+    _put(file, table.primary, at=0)
+    _put(file, table.backup, at=layout.size - len(table.backup))
+    if loader and layout.bios:
+        core_at = layout.bios.start // SECTOR
+        core = bios.core_image(loader.core, at=core_at, room=layout.bios.size)
+        _put(file, core, at=layout.bios.start)
+        mbr = table.primary[:SECTOR]
+        _put(file, bios.boot_sector(loader.boot, mbr=mbr, core_at=core_at), at=0)
+
+
+def entries(layout: Layout, ids: DiskIds) -> list[gpt.Entry]:
+    """The partition table's entries."""
+    rows = (
+        (layout.bios, gpt.BIOS_BOOT, ids.bios, "bios"),
+        (layout.esp, gpt.EFI_SYSTEM, ids.esp, "esp"),
+        (layout.root, gpt.LINUX_ROOT_X86_64, ids.root, "root"),
+    )
+    return [
+        gpt.Entry(
+            number=partition.number,
+            type=kind,
+            id=own,
+            first=partition.start // SECTOR,
+            last=partition.end // SECTOR - 1,
+            name=name,
+        )
+        for partition, kind, own, name in rows
+        if partition
+    ]
+
+
+def copy_in(source: Path, file: IO[bytes], *, at: int) -> None:
+    """Copy a sparse file to a place in another, which has zeros there."""
+    with source.open("rb") as reader:
+        size = os.fstat(reader.fileno()).st_size
+        for start, end in extents(reader.fileno(), size):
+            reader.seek(start)
+            _put(file, reader.read(end - start), at=at + start)
+
+
+def _put(file: IO[bytes], data: bytes, *, at: int) -> None:
+    file.seek(at)
+    file.write(data)
+
+
+@contextmanager
+def _working_in(folder: Path, sandbox: Sandbox) -> Iterator[None]:
+    """An empty folder of the inner root's, gone when the block ends."""
+    sandbox.remove(folder)
+    sandbox.own(folder)
+    try:
+        yield
+    finally:
+        sandbox.remove(folder)
+
+
+@contextmanager
+def _told_when_full(name: str) -> Iterator[None]:
+    """Say in one sentence that the host is full, whoever noticed."""
+    msg = f'This machine has no room for the disk of "{name}"'
+    hint = "Free some space where the factory keeps its state"
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise SpaceError(msg, hint=hint) from error
+    except CommandFailed as error:
+        if not any(os.strerror(number) in error.tail for number in _FULL):
+            raise
+        raise SpaceError(msg, hint=hint) from error

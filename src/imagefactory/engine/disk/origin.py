@@ -1,0 +1,29 @@
+"""What a build is made from, as far as its disk's ids and times depend on it."""
+
+import time
+from dataclasses import dataclass
+
+from imagefactory.core.lock import Lock
+from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.plan import Build
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The lock's key and epoch; without a lock, the build's id and the present."""
+
+    key: str
+    epoch: int  #: seconds since 1970; nothing on the disk is younger
+
+    @classmethod
+    def of(cls, build: Build) -> "Origin":
+        """Read from the lock in the build's artifacts."""
+        path = build.artifacts / "lock.json"
+        if not path.exists():
+            return cls(key=build.id, epoch=int(time.time()))
+        lock = Lock.loads(path.read_text())
+        return cls(key=lock.key(), epoch=lock.epoch)
+
+    def ids(self, name: str) -> DiskIds:
+        """The ids of the system `name` that is built from this."""
+        return DiskIds.derive(key=self.key, name=name)

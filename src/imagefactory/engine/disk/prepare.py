@@ -1,0 +1,50 @@
+"""Gives a tree the files by which it starts from the disk that will be made of it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from imagefactory.engine.disk import grub, guest
+from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.origin import Origin
+from imagefactory.engine.plan import Build, Step
+from imagefactory.engine.tree import Tree
+
+_READ_FSTAB = "if [ -f /etc/fstab ]; then cat /etc/fstab; fi"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareBoot(Step):
+    """Writes what `MakeDisk` and the running system need: fstab, GRUB's images and menu, growth.
+
+    The last change of a tree: it reads which kernels there are. Everything is made such that the
+    system's own `update-grub` and upgrades of its kernel and boot loader go on from there.
+    `BuildError` when the tree has no kernel, or no GRUB for the firmware.
+    """
+
+    weight: ClassVar[int] = 2
+
+    name: str  #: the template's, from which the ids are derived
+    firmware: Firmware = Firmware.BOTH
+    kernel_arguments: str = ""  #: beside those for the consoles
+
+    @property
+    def activity(self) -> str:
+        return "Preparing the system to boot"
+
+    def run(self, build: Build) -> None:
+        ids = Origin.of(build).ids(self.name)
+        with Tree.load(build).change("boot") as change:
+            found = grub.find(change)
+            found.check(name=self.name, firmware=self.firmware)
+            if not found.grows:
+                build.tools.log('The root will not grow: there is no "systemd-repart"')
+            files = guest.boot_files(
+                ids,
+                firmware=self.firmware,
+                kernel_arguments=self.kernel_arguments,
+                fstab=change.run(["sh", "-c", _READ_FSTAB], quiet=True),
+            )
+            for path, text in files.items():
+                change.write(path, text.encode())
+            grub.install(change, ids, firmware=self.firmware)
+            grub.make_menu(change, ids)
