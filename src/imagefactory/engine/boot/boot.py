@@ -75,6 +75,7 @@ def _switch_on(
         running=Running(process, [keyboard, port, control], tools.cancellation),
         stages={name: console.watch(pattern) for name, pattern in STAGES.items()},
         broken=console.watch(BROKEN),
+        log=what.log,
     )
     return Session(
         what=what,

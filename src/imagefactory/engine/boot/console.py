@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 
 LOG_LIMIT: Final = 64 << 20  #: bytes of a console that are kept; a guest may talk without end
 TAIL_LINES: Final = 40
+_BEFORE: Final = 12  # lines
 _LINE_LIMIT: Final = 4096  # characters; a longer line is cut, so that no line fills the memory
 
 # ECMA-48 sequences; the lengths are bounded so that a stray ESC cannot swallow what follows it.
@@ -21,8 +22,11 @@ _ESCAPE: Final = re.compile(
 _UNFINISHED: Final = re.compile(
     r"(?:\x1b\[[0-?]{0,32}[ -/]{0,4}|\x1b[\]PX^_][^\x07\x1b]{0,256}\x1b?|\x1b[ -/]{0,4}|\r)\Z"
 )
-# Firmware and GRUB place text with the cursor instead of ending a line.
-_NEW_LINE: Final = re.compile(r"\r\n?|\x1b\[[0-9;]{0,32}[EFHfd]")
+# Firmware and GRUB place text with the cursor, or clear the screen, instead of ending a line; SeaBIOS
+# also sends the cursor to where it is already, in the middle of a word.
+_NEW_LINE: Final = re.compile(
+    r"\r\n?|\x1b\[(?:[0-9]{0,9}(?:;0{0,9}1?)?[Hf]|[0-9]{0,9}[EFd]|[23]J)|\x1bc"
+)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -49,7 +53,7 @@ class Watch:
     pattern: re.Pattern[str]
     line: str | None = None
     seconds: float | None = None
-    context: Sequence[str] = ()  #: the lines said just before, the matching one included
+    before: Sequence[str] = ()  #: the lines said just before it
 
     @property
     def seen(self) -> bool:
@@ -110,8 +114,7 @@ class Console:
             if not watch.seen and watch.pattern.search(line):
                 watch.line = line.strip()
                 watch.seconds = round(self.clock() - self._started, 2)
-                before = list(self.lines)[-2:]
-                watch.context = (*(text.strip() for text in before), watch.line)
+                watch.before = tuple(self.lines)[-_BEFORE:]
 
 
 def quote(lines: Sequence[str], *, limit: int = 300) -> str:

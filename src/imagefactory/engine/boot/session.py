@@ -14,6 +14,7 @@ from imagefactory.engine.boot.trial import Trial
 from imagefactory.engine.command import Tools
 from imagefactory.engine.files import write_atomically
 
+_PROMPT_SECONDS: Final = 15.0  # it comes 1.5 s after the target under TCG; many systems show none
 _SCREENSHOT_SECONDS: Final = 20.0  # takes 10 ms on a quiet host
 _OFF_SECONDS: Final = 180.0  # takes 5 s under TCG; systemd gives each service 90 s
 _LOGIN_SECONDS: Final = 240.0  # takes 3 s under TCG
@@ -34,16 +35,25 @@ class Session:
     _told: set[str] = field(default_factory=set)
 
     def come_up(self) -> None:
-        """Wait until the system is up."""
-        self.trial.wait(self._up, seconds=self.what.timeout, failing="did not reach a login prompt")
+        """Wait until the system is up; when systemd says so, a little longer for the prompt."""
+        stages = self.trial.stages
+        target = None if self.what.login else stages["target"]
 
-    def _up(self) -> bool | None:
+        def up() -> bool | None:
+            self._tell()
+            return stages["login"].seen or (target is not None and target.seen) or None
+
+        failing = "did not reach a login prompt"
+        self.trial.wait(up, seconds=self.what.timeout, failing=failing)
+        self.trial.running.wait(lambda: stages["login"].seen or None, seconds=_PROMPT_SECONDS)
+        self.trial.check()
+        self._tell()
+
+    def _tell(self) -> None:
         for name, watch in self.trial.stages.items():
             if watch.seen and name not in self._told:
                 self._told.add(name)
                 self.what.watch(name)
-        enough = {"login"} if self.what.login else {"login", "target"}
-        return bool(enough & self._told) or None
 
     def take_screenshot(self) -> None:
         """Put what the screen shows into a PNG file; a boot does not fail for the want of it."""

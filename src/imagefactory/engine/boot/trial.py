@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeVar
 
 from imagefactory.core.errors import BootError
@@ -10,6 +11,7 @@ from imagefactory.engine.boot.console import Console, Watch, quote
 from imagefactory.engine.boot.firmware import TITLES, Firmware
 from imagefactory.engine.boot.running import Running
 
+_COMPLAINT: Final = re.compile(r"error|fail|not found|cannot|unable|ALERT", re.IGNORECASE)
 _LAST_WORDS: Final = 0.5  # seconds that a machine which has failed is still listened to
 
 Found = TypeVar("Found")
@@ -17,7 +19,7 @@ Found = TypeVar("Found")
 #: What the console says at each stage, in the order of a boot; kernels booted with `quiet` skip some.
 STAGES: Final = {
     "kernel": re.compile(r"Linux version \d|Decompressing Linux|EFI stub: "),
-    "systemd": re.compile(r"systemd\[1\]: |Welcome to (?!GRUB)"),
+    "systemd": re.compile(r"systemd\[1\]: |Welcome to (?!GRUB!).+!"),
     "target": re.compile(
         r"Reached target (?:multi-user\.target|graphical\.target|Multi-User System|Graphical Interface)"
     ),
@@ -52,6 +54,7 @@ class Trial:
     running: Running
     stages: dict[str, Watch]
     broken: Watch
+    log: Path | None = None  #: where the whole console can be read
 
     def wait(self, ready: Callable[[], Found | None], *, seconds: float, failing: str) -> Found:
         """What `ready` finds; `BootError` as soon as it cannot be found any more.
@@ -61,22 +64,28 @@ class Trial:
         found = self.running.wait(ready, seconds=seconds, hopeless=lambda: self.broken.seen)
         if found is not None:
             return found
-        if self.broken.seen:
-            self.listen(_LAST_WORDS)
-            raise self._error("did not boot", f'the console says "{quote(self.broken.context)}"')
+        self.check()
         if self.running.exit_status is not None:
             raise self._ended(failing)
         raise self.failed(f"{failing} in {seconds:.0f} s")
 
-    def listen(self, seconds: float) -> None:
-        """Take what the machine says for a while."""
-        self.running.wait(lambda: None, seconds=seconds)
+    def check(self) -> None:
+        """`BootError` when the console has said that nothing more will come."""
+        if self.broken.seen:
+            self.running.wait(lambda: None, seconds=_LAST_WORDS)
+            raise self._error("did not boot", f'the console says "{quote(self._reasons)}"')
 
     def failed(self, what: str) -> BootError:
         """The error for something that the console does not explain by itself."""
         said = self.console.tail[-3:]
         last = f'the console ended with "{quote(said)}"' if said else "the console stayed silent"
         return self._error(what, last)
+
+    @property
+    def _reasons(self) -> list[str]:
+        """The line that ended the hope, after what was complained of just before it."""
+        complaints = [line for line in self.broken.before if _COMPLAINT.search(line)]
+        return [*complaints[-2:], self.broken.line or ""]
 
     def _ended(self, failing: str) -> BootError:
         complaints = self.running.complaints.decode(errors="replace").splitlines()
@@ -87,6 +96,6 @@ class Trial:
     def _error(self, what: str, why: str) -> BootError:
         return BootError(
             f'The disk "{self.disk}" {what} ({TITLES[self.firmware]}): {why}',
-            hint="Read the whole console in the boot log",
+            hint=None if self.log is None else f'Read the whole console in "{self.log}"',
             tail="\n".join(self.console.tail),
         )
