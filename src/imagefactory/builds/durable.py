@@ -1,0 +1,142 @@
+"""The port to durable work on DBOS: handing jobs in, from any process."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
+from dbos import DBOSPortableJSONSerializer as Json
+
+from imagefactory.builds.executors import Executors
+from imagefactory.builds.work import Job, State
+from imagefactory.store.work import open_work
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "imagefactory"
+#: Raised when jobs that an older program has begun cannot be gone on with; a job waits for its version.
+VERSION: Final = "1"
+
+_BUILD: Final = "build"
+_CARE: Final = "care"  #: what must not wait behind builds
+_WAITING: Final = ["ENQUEUED", "DELAYED"]
+_BEGUN: Final = "PENDING"
+
+
+def lane(job: Job, *, private_to: str | None = None) -> str:
+    """The queue of a job: one for all workers, or that of an executor which works for itself alone."""
+    if private_to is not None:
+        return private_to
+    return _BUILD if job is Job.BUILD else _CARE
+
+
+class DurableWork:
+    """`Work` in a database of its own, on DBOS. Connects when it is first asked.
+
+    With `private_to`, jobs are for that executor alone; others may have them when it is dead.
+    """
+
+    def __init__(self, path: Path, *, executors: Executors, private_to: str | None = None) -> None:
+        self._path = path
+        self._executors = executors
+        self._private_to = private_to
+        self._lock = threading.Lock()
+        self._connected: tuple[DBOSClient, Callable[[], None]] | None = None
+
+    def submit(self, job: Job, image_id: str) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": job.value,
+            "queue_name": lane(job, private_to=self._private_to),
+            "workflow_id": f"{image_id}.{job}.{uuid.uuid4().hex[:8]}",
+            "app_version": VERSION,
+            "application_name": NAME,
+        }
+        self._client().enqueue(options, image_id)
+
+    def cancel(self, image_id: str) -> None:
+        waiting = self._under_way(image_id, states=_WAITING)
+        self._client().cancel_workflows([job.workflow_id for job in waiting])
+
+    def resume(self) -> None:
+        begun = self._under_way(states=[_BEGUN])
+        kept = [job for job in self._under_way(states=_WAITING) if _is_private(job)]
+        owners = {job.executor_id for job in begun} | {job.queue_name for job in kept}
+        for owner in owners - {None}:
+            with self._executors.inherit(str(owner)) as dead:
+                if dead:
+                    self._take_over(str(owner))
+
+    def status(self, image_id: str) -> State:
+        jobs = self._under_way(image_id, states=[*_WAITING, _BEGUN])
+        if any(job.status == _BEGUN for job in jobs):
+            return State.RUNNING
+        return State.WAITING if jobs else State.IDLE
+
+    def active(self) -> frozenset[str]:
+        jobs = self._under_way(states=[*_WAITING, _BEGUN])
+        return frozenset(_image_of(job) for job in jobs)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with self._lock:
+            if self._connected is not None:
+                client, dispose = self._connected
+                client.destroy()
+                dispose()
+                self._connected = None
+
+    def _take_over(self, owner: str) -> None:
+        """Bring the jobs of a dead executor to the queues that we serve. Its lock is ours meanwhile."""
+        begun = self._client().list_workflows(
+            status=_BEGUN, executor_id=owner, load_input=False, load_output=False
+        )
+        kept = self._client().list_workflows(
+            status=_WAITING, queue_name=owner, load_input=False, load_output=False
+        )
+        for job in [*begun, *kept]:
+            log.info("Going on with %s, which %s has left", job.workflow_id, owner)
+            queue = lane(Job(job.name), private_to=self._private_to)
+            self._client().resume_workflow(job.workflow_id, queue_name=queue)
+
+    def _under_way(
+        self, image_id: str | None = None, *, states: Iterable[str]
+    ) -> list[WorkflowStatus]:
+        return self._client().list_workflows(
+            workflow_id_prefix=None if image_id is None else f"{image_id}.",
+            status=list(states),
+            load_input=False,
+            load_output=False,
+        )
+
+    def _client(self) -> DBOSClient:
+        with self._lock:
+            if self._connected is None:
+                quieten()
+                engine = open_work(self._path)
+                DBOS.migrate(f"sqlite:///{self._path}")
+                client = DBOSClient(
+                    system_database_engine=engine, serializer=Json(), application_name=NAME
+                )
+                self._connected = client, engine.dispose
+            return self._connected[0]
+
+
+def quieten() -> None:
+    """Make DBOS log through our handlers, and only what somebody has to know."""
+    theirs = logging.getLogger("dbos")
+    if not theirs.handlers:
+        theirs.addHandler(
+            logging.NullHandler()
+        )  # or it would bring one that writes to the terminal
+    theirs.setLevel(logging.WARNING)
+
+
+def _image_of(job: WorkflowStatus) -> str:
+    return job.workflow_id.partition(".")[0]
+
+
+def _is_private(job: WorkflowStatus) -> bool:
+    return job.queue_name not in {_BUILD, _CARE}

@@ -1,0 +1,75 @@
+"""Which processes are alive: each holds a lock that the kernel frees when it dies."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagefactory.core.errors import ConfigError
+
+_PAUSE: Final = 0.1  #: seconds between attempts to get a lock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executors:
+    """One lock file for each process that works on jobs: `<name>.lock`, in one folder."""
+
+    folder: Path
+
+    @contextmanager
+    def live(self, name: str, *, patience: float) -> Iterator[None]:
+        """Be this executor while the block runs.
+
+        `ConfigError` when another process is, and still is after `patience` seconds: a predecessor
+        that was told to stop may take a moment.
+        """
+        ends = time.monotonic() + patience
+        while (handle := self._lock(name)) is None:
+            if time.monotonic() > ends:
+                msg = f'A worker named "{name}" already runs on "{self.folder.parent}"'
+                raise ConfigError(msg, hint="Stop it first, or choose another state folder")
+            time.sleep(_PAUSE)
+        try:
+            yield
+        finally:
+            self._release(name, handle)
+
+    @contextmanager
+    def inherit(self, name: str) -> Iterator[bool]:
+        """Whether this executor is dead, and its work ours to take while the block runs."""
+        handle = self._lock(name)
+        if handle is None:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._release(name, handle)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.lock"
+
+    def _lock(self, name: str) -> int | None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(name)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had the lock before us has removed the file that we opened.
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+        return None
+
+    def _release(self, name: str, handle: int) -> None:
+        self._path(name).unlink(missing_ok=True)
+        os.close(handle)

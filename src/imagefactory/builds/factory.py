@@ -1,0 +1,293 @@
+"""What can be asked of an image factory: the use cases behind the API and the command line."""
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from imagefactory.builds import requests
+from imagefactory.builds.events import LOG
+from imagefactory.builds.settle import UNDER_WAY
+from imagefactory.builds.work import Job
+from imagefactory.builds.workshop import Workshop
+from imagefactory.core.config import Config
+from imagefactory.core.errors import Conflict, NotFound, RequestError
+from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
+from imagefactory.core.secret import Secret
+from imagefactory.store.rows import Event, Summary
+
+ImageT = TypeVar("ImageT", bound=Image)
+Given = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factory:
+    """Takes requests, records images and hands in jobs; it never waits for one.
+
+    Every mistake that can be seen without looking at the world is a `RequestError`, and leaves no
+    record. Made by `open_factory`.
+    """
+
+    workshop: Workshop
+
+    # Creating
+
+    def create_base_image(self, *, template: object, parameters: Given = None) -> BaseImage:
+        """Build a base image from a template. The image is given as it was asked for: NEW."""
+        document = requests.text(template, key="template")
+        if document is None:
+            msg = "Missing parameters"
+            raise RequestError(msg)
+        image = self._base(document, parameters)
+        self._record(image)
+        return image
+
+    def create_target_image(
+        self,
+        *,
+        target: object,
+        base_image_id: object = None,
+        template: object = None,
+        parameters: Given = None,
+    ) -> TargetImage:
+        """Build a target image, from a base image or from a template; then its base image too."""
+        document = requests.text(template, key="template")
+        parent_id = requests.text(base_image_id, key="base_image_id")
+        kind = requests.text(target, key="target")
+        if kind is None:
+            msg = "Missing value for key: 'target'"
+            raise RequestError(msg)
+        requests.either(document, parent_id, parent=BaseImage)
+        if document is not None:
+            base = self._base(document, parameters)
+            image = self._target(kind, base, parameters)
+            self._record(base, image)
+            return image
+        image = self._target(kind, self._parent(parent_id, BaseImage), parameters)
+        self._record(image)
+        return image
+
+    def create_provider_image(
+        self,
+        *,
+        provider: object,
+        credentials: Secret | None,
+        target: object,
+        target_image_id: object = None,
+        template: object = None,
+        parameters: Given = None,
+    ) -> ProviderImage:
+        """Push a target image, or build all from a template and push that.
+
+        The credentials go into the vault and nowhere else.
+        """
+        where, secret, kind = requests.provider_keys(
+            requests.text(provider, key="provider"),
+            credentials,
+            requests.text(target, key="target"),
+        )
+        document = requests.text(template, key="template")
+        parent_id = requests.text(target_image_id, key="target_image_id")
+        requests.refuse_snapshot(parameters, template=document)
+        requests.either(document, parent_id, parent=TargetImage)
+        chain: list[Image] = []
+        if document is not None:
+            base = self._base(document, parameters)
+            parent = self._target(kind, base, parameters)
+            chain = [base, parent]
+        else:
+            parent = self._parent(parent_id, TargetImage)
+        image = ProviderImage(
+            id=requests.new_id(),
+            template=parent.template,
+            name=parent.name,
+            parameters=None if parameters is None else dict(parameters),
+            provider=where,
+            target=kind,
+            target_image_id=parent.id,
+        )
+        return self._record_with(secret, image, chain)
+
+    # Looking
+
+    def find(self, image_id: str) -> Image | None:
+        """The image with this id, of any kind."""
+        return self.workshop.store.get(image_id)
+
+    def image(self, kind: type[ImageT], image_id: str) -> ImageT:
+        """The image with this id; `NotFound` when there is none, or one of another kind."""
+        return self.workshop.store.image(image_id, kind)
+
+    def images(
+        self,
+        kind: type[Image] | None = None,
+        *,
+        parent_id: str | None = None,
+        status: Status | None = None,
+        labels: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        marker: str | None = None,
+    ) -> Sequence[Summary]:
+        """The images that fit all that is given, newest last."""
+        return self.workshop.store.list(
+            kind=kind, parent=parent_id, status=status, labels=labels, limit=limit, marker=marker
+        )
+
+    def query(self, spec: Mapping[str, Any]) -> Sequence[Image]:
+        """The images whose metadata has exactly these values: the command line's fetch-spec."""
+        return self.workshop.store.query(spec, storage=self.workshop.bodies.folder)
+
+    def events(
+        self, *, after: int = 0, image_id: str | None = None, limit: int = 1000
+    ) -> Sequence[Event]:
+        """What has happened since the event `after`, oldest first."""
+        return self.workshop.store.events(after=after, image=image_id, limit=limit)
+
+    def body(self, image_id: str) -> Path:
+        """Where the body of an image is or will be; a provider image has none."""
+        return self.workshop.bodies.path(image_id)
+
+    def log_file(self, image_id: str) -> Path:
+        """The log of an image; the file is there as soon as its build has begun."""
+        self.workshop.store.image(image_id)
+        return self.workshop.config.artifacts / image_id / LOG
+
+    def plugins(self) -> Sequence[Mapping[str, Any]]:
+        """What all plugins say of themselves, those that cannot be used included."""
+        return self.workshop.planner.registry.infos()
+
+    def plugin(self, plugin_id: str) -> Mapping[str, Any]:
+        """What one plugin says of itself."""
+        for info in self.plugins():
+            if info["id"] == plugin_id:
+                return info
+        msg = f"No plugin found with id: {plugin_id}"
+        raise NotFound(msg)
+
+    # Ending
+
+    def cancel(self, image_id: str) -> None:
+        """Stop the build of an image, which becomes FAILED. `Conflict` when it is settled."""
+        self.workshop.store.request_cancel(image_id)
+        self.workshop.work.submit(Job.CANCEL, image_id)
+
+    def retry(self, image_id: str) -> Image:
+        """Build a FAILED image again. What the caches hold of the first attempt is not made again."""
+
+        def edit(image: Image) -> Image:
+            if image.status is not Status.FAILED:
+                msg = f'The {image.title} "{image.id}" is {image.status}, not FAILED'
+                raise Conflict(msg, hint="Only a failed image can be retried")
+            return image.to(Status.PENDING, activity="Waiting to be built again")
+
+        image = self.workshop.store.change(image_id, edit)
+        self.workshop.bodies.describe(image)
+        self.workshop.work.submit(Job.BUILD, image_id)
+        return image
+
+    def delete(
+        self,
+        image_id: str,
+        *,
+        credentials: Secret | None = None,
+        provider: object = None,
+        forget: bool = False,
+    ) -> None:
+        """Remove an image, here and on its provider; one that is being built is cancelled first.
+
+        A provider image needs credentials, unless they are kept, or `forget` asks for nothing but the
+        removal of the record.
+        """
+        where = requests.text(provider, key="provider")
+        image = self.workshop.store.image(image_id)
+        pushed = isinstance(image, ProviderImage) and image.identifier_on_provider is not None
+        if pushed and not forget and credentials is None and not _has_credentials(image):
+            msg = "Missing required values: credentials, provider, target"
+            raise RequestError(msg)
+        given = None if credentials is None or forget else self.workshop.vault.put(credentials)
+        old = image.credentials_ref if isinstance(image, ProviderImage) else None
+
+        def edit(image: Image) -> Image:
+            if isinstance(image, ProviderImage):
+                ref = None if forget else given or image.credentials_ref
+                image = replace(image, credentials_ref=ref, provider=where or image.provider)
+            return image if image.status is Status.DELETING else image.to(Status.DELETING)
+
+        self.workshop.store.change(image_id, edit)
+        if old is not None and (forget or given is not None):
+            self.workshop.vault.remove(old)
+        self.workshop.work.submit(Job.DELETE, image_id)
+
+    def _base(self, document: str, parameters: Given) -> BaseImage:
+        image = BaseImage(
+            id=requests.new_id(),
+            template=document,
+            name=requests.checked_name(document, parameters),
+            parameters=dict(parameters or {}),
+        )
+        requests.check_plan(self.workshop.planner, image)
+        return image
+
+    def _target(self, target: str, base: BaseImage, parameters: Given) -> TargetImage:
+        image = TargetImage(
+            id=requests.new_id(),
+            template=base.template,
+            name=base.name,
+            parameters=dict(parameters or {}),
+            target=target,
+            base_image_id=base.id,
+        )
+        requests.check_plan(self.workshop.planner, image)
+        return image
+
+    def _parent(self, image_id: str | None, kind: type[ImageT]) -> ImageT:
+        return self.workshop.store.image(image_id or "", kind)
+
+    def _record_with(
+        self, credentials: Secret, image: ProviderImage, chain: Sequence[Image]
+    ) -> ProviderImage:
+        """Record a provider image whose credentials the plugin accepts, and keep those."""
+        requests.check_login(self.workshop.planner, image, credentials)
+        image = replace(image, credentials_ref=self.workshop.vault.put(credentials))
+        self._record(*chain, image)
+        return image
+
+    def _record(self, first: Image, *rest: Image) -> None:
+        """Record a chain of images in one go, each made from the one before, and begin with the first."""
+        waits = self._is_under_way(first.parent_id)
+        rows = [first.to(Status.PENDING) if waits else first]
+        rows += [image.to(Status.PENDING) for image in rest]
+        self.workshop.store.add(*rows)
+        for image in rows:
+            self.workshop.bodies.describe(image)
+        # Who settles the parent hands its children in; he may have looked before ours was there.
+        if not waits or not self._is_under_way(first.parent_id):
+            self.workshop.work.submit(Job.BUILD, first.id)
+
+    def _is_under_way(self, image_id: str | None) -> bool:
+        image = self.workshop.store.get(image_id) if image_id else None
+        return image is not None and image.status in UNDER_WAY
+
+
+def _has_credentials(image: Image) -> bool:
+    return isinstance(image, ProviderImage) and image.credentials_ref is not None
+
+
+@contextmanager
+def open_factory(config: Config, *, in_process: bool = False) -> Iterator[Factory]:
+    """A factory while the block runs; `ConfigError` or `StoreError` when it cannot work.
+
+    With `in_process` this process does the jobs itself, with no other worker around; what is not done at
+    the end of the block is cancelled.
+    """
+    executor = f"cli-{os.getpid()}-{uuid.uuid4().hex[:8]}" if in_process else None
+    with ExitStack() as stack:
+        workshop = stack.enter_context(Workshop.open(config, private_to=executor))
+        if executor is not None:
+            from imagefactory.builds.worker import working_here  # noqa: PLC0415 - loads the engine
+
+            stack.enter_context(working_here(workshop, executor))
+        yield Factory(workshop=workshop)

@@ -1,0 +1,128 @@
+"""Makes one image: template, plan, steps, body."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagefactory.builds.events import BuildLog, Reporter
+from imagefactory.builds.planner import pushed_by
+from imagefactory.builds.scratch import Scratch
+from imagefactory.builds.settle import Outcome
+from imagefactory.builds.work import Record
+from imagefactory.builds.workshop import Workshop
+from imagefactory.core.errors import BuildError
+from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImage
+from imagefactory.core.parameters import Parameters
+from imagefactory.core.template import Template, parse
+from imagefactory.engine.command import Cancellation, Tools
+from imagefactory.engine.plan import Build, Plan, execute
+
+LIVES: Final = 5  #: attempts that may end with the death of the process
+_ICICLE: Final = "icicle.xml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """One life of one build. All that it leaves behind for the next lies in the scratch folder."""
+
+    workshop: Workshop
+    image: Image
+    scratch: Scratch
+    artifacts: Path
+    log: BuildLog
+    cancellation: Cancellation
+    record: Record
+
+    def run(self) -> Outcome:
+        """Build the image up to its sealed body; a finished step of an earlier life is not repeated."""
+        self.scratch.prepare()
+        if self.scratch.begin_life() > LIVES:
+            msg = f'The build of "{self.image.id}" has brought the worker down {LIVES} times'
+            raise BuildError(msg, hint="Look at the log of the factory, then retry the image")
+        plan = self._plan(self._template())
+        self._compare(plan)
+        with ExitStack() as cleanup:
+            build = self._build(cleanup)
+            execute(plan, build, record=self.record)
+        if not isinstance(self.image, ProviderImage):
+            self._seal(build)
+        return self._outcome(build)
+
+    def _template(self) -> Template:
+        if self.image.template is None:
+            msg = f'The {self.image.title} "{self.image.id}" has no template'
+            raise BuildError(msg)
+        return parse(self.image.template)
+
+    def _plan(self, template: Template) -> Plan:
+        planner, parameters = self.workshop.planner, Parameters(self.image.parameters or {})
+        match self.image:
+            case BaseImage():
+                return planner.base(template, parameters)
+            case TargetImage(target=target):
+                return planner.target(target, template, parameters)
+            case ProviderImage(credentials_ref=str(ref)) as image:
+                return planner.provider(image, self.workshop.vault.get(ref))
+            case image:
+                msg = f'The credentials of the {image.title} "{image.id}" are not kept any more'
+                raise BuildError(msg, hint="Ask for a new one")
+
+    def _compare(self, plan: Plan) -> None:
+        """Refuse to go on with steps that an older program has planned otherwise."""
+        names = [type(step).__name__ for step in plan]
+        if self.record("plan", lambda: names) != names:
+            msg = f'The build of "{self.image.id}" was begun by another version of the program'
+            raise BuildError(msg, hint="Retry the image")
+
+    def _build(self, cleanup: ExitStack) -> Build:
+        config, image = self.workshop.config, self.image
+        config.cache.mkdir(parents=True, exist_ok=True)
+        return Build(
+            id=image.id,
+            state=config.state,
+            scratch=self.scratch.folder,
+            cache=config.cache,
+            artifacts=self.artifacts,
+            tools=Tools(log=self.log, cancellation=self.cancellation),
+            report=Reporter(
+                image.id,
+                store=self.workshop.store,
+                log=self.log,
+                cancellation=self.cancellation,
+            ),
+            source=self._source(),
+            mirrors=config.mirrors,
+            keyrings=config.keyrings,
+            cleanup=cleanup,
+        )
+
+    def _source(self) -> Path | None:
+        if isinstance(self.image, BaseImage):
+            return None
+        parent = self._parent()
+        body = self.workshop.bodies.path(parent.id) if parent is not None else None
+        if body is None or not body.exists():
+            msg = f'The image that the {self.image.title} "{self.image.id}" is made from is gone'
+            raise BuildError(msg)
+        return self.scratch.source(body)
+
+    def _parent(self) -> Image | None:
+        parent_id = self.image.parent_id
+        return None if parent_id is None else self.workshop.store.get(parent_id)
+
+    def _seal(self, build: Build) -> None:
+        def seal() -> None:
+            build.report(99, "Sealing the image")
+            body = self.workshop.bodies.seal(build.id, build.disk)
+            self.workshop.store.keep_body(build.id, body)
+
+        self.record("seal", seal)
+
+    def _outcome(self, build: Build) -> Outcome:
+        icicle, parent = build.artifacts / _ICICLE, self._parent()
+        return Outcome(
+            icicle=icicle.read_text() if icicle.exists() else parent.icicle if parent else None,
+            properties=build.notes(),
+            pushed=pushed_by(build) if isinstance(self.image, ProviderImage) else None,
+        )

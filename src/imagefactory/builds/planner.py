@@ -1,0 +1,94 @@
+"""From an image to its plan, through the plugins, without touching anything."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+from imagefactory.core.images import ProviderImage
+from imagefactory.core.parameters import Parameters
+from imagefactory.core.secret import Secret
+from imagefactory.core.template import Template
+from imagefactory.engine.files import write_atomically
+from imagefactory.engine.plan import Build, Plan, Step
+from imagefactory.plugins.contract import Cloud, Pushed, System
+from imagefactory.plugins.registry import Registry
+
+_PUSHED: Final = "pushed.json"  #: in the scratch folder: what the provider calls the image
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetAside(Step):
+    """Makes the disk built so far the source of the steps that follow."""
+
+    @property
+    def activity(self) -> str:
+        return "Handing the customized disk on"
+
+    def run(self, build: Build) -> None:
+        if build.disk.exists():  # or an earlier life has done it
+            assert build.source is not None  # noqa: S101 - a customized disk was made from one
+            build.disk.replace(build.source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push(Step):
+    """Brings an image to its provider, unless an interrupted push has done so already."""
+
+    weight: ClassVar[int] = 60
+
+    image: ProviderImage
+    cloud: Cloud[Any]
+    login: Any = field(repr=False)
+
+    @property
+    def activity(self) -> str:
+        return f'Pushing the image to "{self.image.target}"'
+
+    @property
+    def key(self) -> str:
+        what = (self.image.id, self.image.target, self.image.provider)
+        return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+    def run(self, build: Build) -> None:
+        assert build.source is not None  # noqa: S101 - every provider image is made from one
+        self.cloud.check(self.login)
+        pushed = self.cloud.find(self.image.id, self.login)
+        if pushed is None:
+            pushed = self.cloud.push(self.image, build.source, self.login, build.report)
+        keep = {"identifier": pushed.identifier, "account": pushed.account}
+        write_atomically(build.scratch / _PUSHED, json.dumps(keep))
+
+
+def pushed_by(build: Build) -> Pushed:
+    """What the finished `Push` of a build has got from the provider."""
+    return Pushed(**json.loads((build.scratch / _PUSHED).read_text()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """Asks the plugins. Raises `RequestError` for what no plugin serves or what one refuses."""
+
+    registry: Registry
+
+    def base(self, template: Template, parameters: Parameters) -> Plan:
+        """From a template to a bootable disk."""
+        return self._system(template).plan_base(template, parameters)
+
+    def target(self, target: str, template: Template, parameters: Parameters) -> Plan:
+        """From a base image's disk to what a cloud takes: customized where the cloud asks for it."""
+        cloud = self.registry.cloud(target)
+        convert = cloud.plan_target(template, parameters)
+        extra = cloud.customization(template)
+        if not extra:
+            return convert
+        customize = self._system(template).plan_customize(template, parameters, extra)
+        return (*customize, SetAside(), *convert)
+
+    def provider(self, image: ProviderImage, credentials: Secret) -> Plan:
+        """From a target image's disk to a cloud account."""
+        cloud = self.registry.cloud(image.target)
+        return (Push(image=image, cloud=cloud, login=cloud.login(image.provider, credentials)),)
+
+    def _system(self, template: Template) -> System:
+        return self.registry.system(template.os.name, template.os.version, template.os.arch)

@@ -1,0 +1,126 @@
+"""What a request for an image has to hold: all checks that need no look at the world."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from imagefactory.builds.planner import Planner
+from imagefactory.core.errors import RequestError, TemplateError
+from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImage
+from imagefactory.core.masking import masked_text
+from imagefactory.core.parameters import Parameters
+from imagefactory.core.secret import REDACTED, Secret
+from imagefactory.core.template import Template, parse
+
+
+def new_id() -> str:
+    """An id for a new image."""
+    return str(uuid.uuid4())
+
+
+def text(value: object, *, key: str) -> str | None:
+    """A text from a request; an empty one counts as none. `RequestError` for anything else."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        msg = f'The value of "{key}" is not a text'
+        raise RequestError(msg)
+    return value
+
+
+def either(template: str | None, parent_id: str | None, *, parent: type[Image]) -> None:
+    """`RequestError` unless an image is made from one thing: a template, or an image that exists."""
+    if template is not None and parent_id is not None:
+        msg = f"Must specify either a template or a {parent.kind} ID, not both"
+        raise RequestError(msg)
+    if template is None and parent_id is None:
+        msg = f"Must specify either a template or a {parent.kind} ID"
+        raise RequestError(msg)
+
+
+def provider_keys(
+    provider: str | None, credentials: Secret | None, target: str | None
+) -> tuple[str, Secret, str]:
+    """All that a push needs; `RequestError` in the original's words when one is missing."""
+    if provider and credentials and target:
+        return provider, credentials, target
+    shown = masked_text(provider) if provider else None
+    hidden = REDACTED if credentials else None
+    msg = (
+        "Missing key/value pair: "
+        f"provider({shown}), credentials({hidden}), target({target or None})"
+    )
+    raise RequestError(msg)
+
+
+def refuse_snapshot(parameters: Mapping[str, Any] | None, *, template: str | None) -> None:
+    """`RequestError` for a snapshot-style build, which needs a template, and a cloud that offers it."""
+    if not Parameters(parameters or {}).boolean("snapshot", default=False):
+        return
+    if template is None:
+        msg = "Must specify a template when requesting a snapshot-style build"
+        raise RequestError(msg)
+    msg = "No plugin offers snapshot-style builds"
+    raise RequestError(msg, hint='Leave out the parameter "snapshot"')
+
+
+def checked_name(document: str, parameters: Mapping[str, Any] | None) -> str | None:
+    """The name in a template; None for what is no valid TDL, which the image's build will say.
+
+    Clients poll for that; with the parameter `strict` they hear it at once, as `TemplateError`.
+    """
+    try:
+        return parse(document).name
+    except TemplateError:
+        if is_strict(parameters):
+            raise
+        return None
+
+
+def is_strict(parameters: Mapping[str, Any] | None) -> bool:
+    """Whether every mistake is to be answered with a refusal."""
+    return Parameters(parameters or {}).boolean("strict", default=False)
+
+
+def check_plan(planner: Planner, image: BaseImage | TargetImage) -> None:
+    """`RequestError` when a parameter of the image is wrong for the plugins that will build it.
+
+    A template that no plugin builds is recorded and fails, as clients expect; it is refused only under
+    `strict`.
+    """
+    try:
+        template = parse(image.template or "")
+        _plan(planner, image, template, parameters={})
+    except RequestError:
+        if is_strict(image.parameters):
+            raise
+        return
+    _plan(planner, image, template, parameters=image.parameters)
+
+
+def _plan(
+    planner: Planner,
+    image: BaseImage | TargetImage,
+    template: Template,
+    *,
+    parameters: Mapping[str, Any] | None,
+) -> None:
+    match image:
+        case BaseImage():
+            planner.base(template, Parameters(parameters or {}))
+        case TargetImage():
+            planner.target(image.target, template, Parameters(parameters or {}))
+
+
+def check_login(planner: Planner, image: ProviderImage, credentials: Secret) -> None:
+    """`RequestError` when the plugin of the target does not understand the provider or credentials.
+
+    A target that no plugin serves is recorded and fails, as clients expect, except under `strict`.
+    """
+    try:
+        planner.registry.cloud(image.target)
+    except RequestError:
+        if is_strict(image.parameters):
+            raise
+        return
+    planner.provider(image, credentials)

@@ -1,0 +1,65 @@
+"""What the factory and its workers share: opened once in a process, from the configuration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from imagefactory.builds.durable import DurableWork
+from imagefactory.builds.executors import Executors
+from imagefactory.builds.planner import Planner
+from imagefactory.builds.work import Work
+from imagefactory.core.config import Config
+from imagefactory.plugins import registry
+from imagefactory.store.bodies import Bodies
+from imagefactory.store.database import Store
+from imagefactory.store.importing import import_original
+from imagefactory.store.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """The store, the plugins and the durable work of one state folder."""
+
+    config: Config
+    store: Store
+    bodies: Bodies
+    vault: Vault
+    planner: Planner
+    work: Work
+
+    @classmethod
+    @contextmanager
+    def open(cls, config: Config, *, private_to: str | None = None) -> Iterator[Self]:
+        """A workshop while the block runs. `ConfigError` or `StoreError` when there is something wrong.
+
+        With `private_to`, jobs handed in are for the executor of that name alone.
+        """
+        plugins = registry.load(config)
+        store = Store.open(config.state / "imagefactory.db")
+        work = DurableWork(work_file(config), executors=executors(config), private_to=private_to)
+        try:
+            bodies = Bodies.open(config)
+            import_original(store, bodies)
+            yield cls(
+                config=config,
+                store=store,
+                bodies=bodies,
+                vault=Vault.open(store, config.state / "vault.key"),
+                planner=Planner(registry=plugins),
+                work=work,
+            )
+        finally:
+            work.close()
+            store.close()
+
+
+def work_file(config: Config) -> Path:
+    """The database of the durable engine."""
+    return config.state / "work.db"
+
+
+def executors(config: Config) -> Executors:
+    """The processes that work for this state folder."""
+    return Executors(folder=config.state / "executors")
