@@ -1,0 +1,170 @@
+"""Installs packages inside a tree with its own dpkg and apt, in a way that leaves no traces."""
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from imagefactory.core.errors import BuildError, CommandFailed, PackageError, SpaceError
+from imagefactory.core.lock import LockedPackage
+from imagefactory.engine.files import write_atomically
+from imagefactory.engine.packages.deb822 import Stanza
+from imagefactory.engine.packages.package_files import PLACE, PackageFiles
+from imagefactory.engine.plan import Build
+from imagefactory.engine.tree import Change
+
+#: Nothing starts while packages are installed (Debian's policy-rc.d, see invoke-rc.d(8)).
+_QUIETLY: Final = """
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\\nexit 101\\n' > "$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+"""
+
+#: Most of these packages' dependencies are met by files that are there without dpkg knowing it.
+_BOOTSTRAP: Final = f"""{_QUIETLY}
+for list in first essential; do
+    xargs -a {PLACE}/$list dpkg --force-unsafe-io --force-depends --force-confold --install
+done
+"""
+
+_INSTALL: Final = f"""{_QUIETLY}
+if [ -s {PLACE}/requests ]; then
+    mkdir -p /tmp/apt/lists/partial /tmp/apt/cache/archives/partial /tmp/apt/log
+    apt-get -qq update
+    xargs -a {PLACE}/requests apt-get -q install --
+fi
+xargs -r -a {PLACE}/automatic apt-mark -qq auto
+xargs -r -a {PLACE}/manual apt-mark -qq manual
+"""
+
+#: Kernels do not make theirs while packages are being installed (`INITRD=No`): one is enough.
+_INITRAMFS: Final = """
+for modules in /lib/modules/*; do
+    version=${modules##*/}
+    if [ -e "/boot/vmlinuz-$version" ] && [ ! -e "/boot/initrd.img-$version" ]; then
+        update-initramfs -c -k "$version"
+    fi
+done
+"""
+
+#: What an installation leaves behind, and a system makes again when it needs it.
+_TIDY: Final = """
+rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache
+rm -rf /var/cache/debconf/*-old /var/lib/dpkg/*-old
+rm -rf /var/log/apt/* /var/log/dpkg.log /var/log/alternatives.log /var/log/bootstrap.log
+rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid-
+"""
+
+_FORMAT: Final = "${Package} ${Version} ${Architecture} ${db:Status-Status}\\n"
+_INSTALLING: Final = re.compile(r"(Unpacking|Setting up) \S+ ")
+_BROKEN: Final = re.compile(
+    r"dpkg: error processing (?:package|archive) (?:\S*/)?(?P<name>[^\s:_]+)\S* \([^)]*\):\n(?P<why>.+)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A tree in the making, with a folder of package files bound into it."""
+
+    build: Build
+    change: Change
+    files: PackageFiles
+
+    def bootstrap(self, essential: Sequence[Stanza]) -> None:
+        """Let dpkg install packages whose files are only unpacked, so that it works from then on."""
+        first = [one for one in essential if one["Package"] in {"base-passwd", "base-files"}]
+        self._list("first", [self.files.path(stanza) for stanza in first])
+        rest = [stanza for stanza in essential if stanza not in first]
+        self._list("essential", [self.files.path(stanza) for stanza in rest])
+        self.run(_BOOTSTRAP)
+
+    def install(self, packages: Sequence[LockedPackage], *, manual: Collection[str]) -> None:
+        """Let apt install exactly these, and note which of them somebody asked for."""
+        names = {package.name for package in packages}
+        self._list("requests", [f"{package.name}={package.version}" for package in packages])
+        self._list("automatic", sorted(names - set(manual)))
+        self._list("manual", sorted(manual))
+        self.run(_INSTALL)
+
+    def make_initramfs(self) -> None:
+        """Make the initramfs of each kernel that lacks one."""
+        self.run(_INITRAMFS)
+
+    def tidy(self) -> None:
+        """Remove what the installation left behind."""
+        self.run(_TIDY)
+
+    def check(self, packages: Sequence[LockedPackage]) -> set[str]:
+        """`PackageError` unless dpkg is content and all these are installed; what else is, is returned."""
+        if complaint := self.run("dpkg --audit", quiet=True).strip():
+            msg = f"dpkg finds the installation incomplete: {complaint.splitlines()[0]}"
+            raise PackageError(msg)
+        shown = self.run(f"dpkg-query --show --showformat '{_FORMAT}'", quiet=True)
+        installed = {tuple(line.split()) for line in shown.splitlines()}
+        wanted = {(one.name, one.version, one.arch, "installed") for one in packages}
+        for name, version, *_ in sorted(wanted - installed):
+            msg = f'The package "{name}" is not installed in the version "{version}" of the lock'
+            raise PackageError(msg)
+        return {name for name, *_ in installed - wanted}
+
+    def watched(self, *, packages: int, percents: range) -> "Guest":
+        """The same, with progress reported over a range of percents while packages are installed."""
+        sandbox = self.change.sandbox
+        log = _Counting(sandbox.tools.log, self.build, whole=2 * packages, percents=percents)
+        tools = replace(sandbox.tools, log=log)
+        return replace(self, change=replace(self.change, sandbox=replace(sandbox, tools=tools)))
+
+    def run(self, script: str, *, quiet: bool = False) -> str:
+        """Run a script in the tree, where nobody is asked anything and no service starts."""
+        try:
+            return self.change.run(
+                ["sh", "-euc", script],
+                binds={self.files.folder: PLACE},
+                env={
+                    "DEBIAN_FRONTEND": "noninteractive",
+                    "DEBCONF_NONINTERACTIVE_SEEN": "true",
+                    "SYSTEMD_OFFLINE": "1",
+                    "INITRD": "No",
+                    "APT_CONFIG": f"{PLACE}/apt.conf",
+                    "SOURCE_DATE_EPOCH": str(self.files.built),
+                },
+                quiet=quiet,
+            )
+        except CommandFailed as error:
+            raise _explained(error) from error
+
+    def _list(self, name: str, lines: Sequence[str]) -> None:
+        write_atomically(self.files.folder / name, "".join(f"{line}\n" for line in lines))
+
+
+class _Counting:
+    """A log that reports progress by the packages that dpkg says it unpacks and sets up."""
+
+    def __init__(
+        self, log: Callable[[str], None], build: Build, *, whole: int, percents: range
+    ) -> None:
+        self._log = log
+        self._build = build
+        self._whole = max(whole, 1)
+        self._percents = percents
+        self._done = 0
+
+    def __call__(self, line: str) -> None:
+        self._log(line)
+        if _INSTALLING.match(line):
+            self._done = min(self._done + 1, self._whole)
+            share = len(self._percents) * self._done // self._whole
+            self._build.report(self._percents.start + share)
+
+
+def _explained(error: CommandFailed) -> BuildError:
+    """The failure as a sentence about a package or the disk, where the last lines tell of one."""
+    if "No space left on device" in error.tail:
+        msg = "The disk of the host became full while packages were installed"
+        return SpaceError(msg, hint="Free some space, or move the state folder")
+    if match := _BROKEN.search(error.tail):
+        return PackageError(f'The package "{match["name"]}" failed: {match["why"].strip()}')
+    return error

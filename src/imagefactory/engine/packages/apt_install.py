@@ -1,0 +1,157 @@
+"""The steps that make a tree of the lock's packages: the base, shared by builds, and what is added."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagefactory.core.errors import PackageError
+from imagefactory.core.lock import LockedPackage
+from imagefactory.engine.packages.apt_guest import Guest
+from imagefactory.engine.packages.apt_solver import requested_name
+from imagefactory.engine.packages.deb822 import Stanza
+from imagefactory.engine.packages.dependencies import asked_for, closure
+from imagefactory.engine.packages.locked import read_lock
+from imagefactory.engine.packages.package_files import PackageFiles, gather
+from imagefactory.engine.plan import Build, Step
+from imagefactory.engine.sandbox import Sandbox
+from imagefactory.engine.tree import Change, Layers, Tree
+
+#: Raised whenever the same packages would give another base tree than before.
+RECIPE: Final = 1
+
+#: Paths of packages come on standard input. `dpkg-deb -x` would replace the links of the merged /usr.
+_EXTRACT: Final = """
+for name in bin sbin lib lib64; do mkdir -p "usr/$name"; ln -s "usr/$name" "$name"; done
+while read -r deb; do
+    dpkg-deb --fsys-tarfile "$deb" | tar -x --numeric-owner --same-permissions --keep-directory-symlink
+done
+mkdir -p var/lib/dpkg/info var/lib/dpkg/updates var/lib/dpkg/triggers
+: > var/lib/dpkg/status
+: > var/lib/dpkg/available
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallBase(Step):
+    """Makes the base tree from the lock's layer `base`, or takes the one that another build made.
+
+    The essential packages and apt are unpacked, installed by their own dpkg, and the rest by their own
+    apt from a folder that holds the lock's files and nothing else.
+    """
+
+    weight = 40
+
+    packages: tuple[str, ...]  #: the system's list; all others count as installed automatically
+
+    @property
+    def activity(self) -> str:
+        return "Installing the base system"
+
+    def run(self, build: Build) -> None:
+        content = f"{RECIPE} {self.key} {read_lock(build).key(layers=['base'])}"
+        key = hashlib.sha256(content.encode()).hexdigest()
+        layers = Layers(build=build)
+        layer = layers.find(key)
+        if layer is None:
+            with layers.create(key) as tree:
+                if tree is not None:
+                    self._make(build, tree)
+            layer = layers.find(key)
+        else:
+            build.tools.log(f"The base system is in the cache, as layer {key[:12]}")
+        assert layer is not None  # noqa: S101 - sealed just now, by us or by another build
+        Tree(build=build, layers=()).adopt(layer)
+
+    def _make(self, build: Build, tree: Path) -> None:
+        packages = read_lock(build).layer("base")
+        with _gathered(build, packages) as files, _first_change(build, tree) as change:
+            essential = _essential(files.stanzas)
+            _extract(change.sandbox, tree, files, essential)
+            guest = Guest(build=build, change=change, files=files)
+            build.report(10, f"Installing {len(essential)} essential packages")
+            guest.watched(packages=len(essential), percents=range(10, 30)).bootstrap(essential)
+            rest = len(packages) - len(essential)
+            build.report(30, f"Installing {rest} packages of the base system")
+            guest.watched(packages=rest, percents=range(30, 75)).install(
+                packages, manual=asked_for(files.stanzas, ("apt", *self.packages))
+            )
+            build.report(75, "Making the initramfs")
+            guest.make_initramfs()
+            build.report(95, "Checking the base system")
+            guest.tidy()
+            if unwanted := guest.check(packages):
+                msg = f'The package "{min(unwanted)}" is installed, and not in the lock'
+                raise PackageError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallPackages(Step):
+    """Installs the lock's layer `packages` in a layer of its own, with the guest's own apt."""
+
+    weight = 15
+
+    packages: tuple[str, ...]  #: the template's, as in `ResolveApt`
+
+    @property
+    def activity(self) -> str:
+        return "Installing packages"
+
+    def run(self, build: Build) -> None:
+        if not self.packages:
+            return
+        lock = read_lock(build)
+        packages, base = lock.layer("packages"), lock.layer("base")
+        build.report(0, f"Installing {len(packages)} packages")
+        with (
+            _gathered(build, packages, older=base) as files,
+            Tree.load(build).change("packages") as change,
+        ):
+            guest = Guest(build=build, change=change, files=files)
+            names = {requested_name(request) for request in self.packages}
+            manual = asked_for(files.stanzas, names) | (names & {package.name for package in base})
+            guest.watched(packages=len(packages), percents=range(85)).install(
+                packages, manual=manual
+            )
+            guest.make_initramfs()
+            guest.tidy()
+            guest.check(packages)
+
+
+@contextmanager
+def _gathered(
+    build: Build, packages: Sequence[LockedPackage], *, older: Sequence[LockedPackage] = ()
+) -> Iterator[PackageFiles]:
+    """The package files in a folder, which is gone when the block ends."""
+    folder = build.scratch / "packages"
+    try:
+        yield gather(build, packages, folder, older=older)
+    finally:
+        Sandbox(state=build.state, tools=build.tools).remove(folder)
+
+
+@contextmanager
+def _first_change(build: Build, tree: Path) -> Iterator[Change]:
+    """The change that makes a tree out of nothing: there are no layers below it."""
+    sandbox = Sandbox(state=build.state, tools=build.tools)
+    work = tree.with_name("work")
+    sandbox.own(work)
+    try:
+        yield Change(sandbox=sandbox, below=(), upper=tree, work=work)
+    finally:
+        sandbox.remove(work)
+
+
+def _essential(stanzas: Sequence[Stanza]) -> list[Stanza]:
+    """The packages without which apt does not run."""
+    names = [stanza["Package"] for stanza in stanzas if stanza.get("Essential") == "yes"]
+    return closure(stanzas, [*names, "apt"])
+
+
+def _extract(sandbox: Sandbox, tree: Path, files: PackageFiles, packages: Sequence[Stanza]) -> None:
+    folder = os.path.relpath(files.folder, tree)
+    paths = "".join(f"{folder}/{stanza['Filename']}\n" for stanza in packages)
+    sandbox.host(["sh", "-euc", _EXTRACT], cwd=tree, stdin=paths.encode())

@@ -1,0 +1,111 @@
+"""Gathers a layer's package files into a folder that the guest's own apt installs from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagefactory.core.errors import BuildError
+from imagefactory.core.lock import LockedPackage
+from imagefactory.engine.download import objects_of
+from imagefactory.engine.files import write_atomically
+from imagefactory.engine.packages.apt_metadata import link_or_copy
+from imagefactory.engine.packages.deb822 import Stanza, dumps, stanzas
+from imagefactory.engine.plan import Build
+from imagefactory.engine.sandbox import Sandbox
+
+#: Where the guest sees the folder.
+PLACE: Final = "/run/imagefactory"
+
+#: Every file's digest was checked when it was fetched, which is why apt may trust the folder. What
+#: apt notes down goes to a file system in memory: nothing of the installation stays in the image.
+_CONFIGURATION: Final = f"""\
+Dir::Etc::sourcelist "{PLACE}/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::State::lists "/tmp/apt/lists";
+Dir::Cache "/tmp/apt/cache";
+Dir::Log "/tmp/apt/log";
+APT::Sandbox::User "root";
+APT::Install-Recommends "false";
+APT::Get::Assume-Yes "true";
+Acquire::Languages "none";
+DPkg::Options {{ "--force-unsafe-io"; "--force-confdef"; "--force-confold"; }};
+DPkg::Use-Pty "false";
+"""
+
+_CONTROLS: Final = 'while read -r deb; do dpkg-deb --field "$deb"; echo; done'
+_AR_MAGIC: Final = b"!<arch>\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageFiles:
+    """A folder with package files, an index of them, and the configuration of the apt that reads it."""
+
+    folder: Path
+    stanzas: tuple[Stanza, ...]  #: of the index, in its order
+    built: int  #: seconds since 1970 when the youngest of the packages was built
+
+    def path(self, stanza: Stanza) -> str:
+        """Where the guest sees the file of a package."""
+        return f"{PLACE}/{stanza['Filename']}"
+
+
+def gather(
+    build: Build,
+    packages: Sequence[LockedPackage],
+    folder: Path,
+    *,
+    older: Sequence[LockedPackage] = (),
+) -> PackageFiles:
+    """Make the folder anew, for packages whose files are all fetched.
+
+    `older` are packages that are installed already: only their age counts.
+    """
+    sandbox = Sandbox(state=build.state, tools=build.tools)
+    sandbox.remove(folder)
+    (folder / "pool").mkdir(parents=True)
+    for path in (folder, folder / "pool"):
+        path.chmod(0o755)
+    objects = objects_of(build)
+    names = [_file_name(package) for package in packages]
+    for package, name in zip(packages, names, strict=True):
+        link_or_copy(objects.path(package.sha256), folder / name)
+    controls = sandbox.host(
+        ["sh", "-euc", _CONTROLS],
+        cwd=folder,
+        stdin="".join(f"{name}\n" for name in names).encode(),
+        quiet=True,
+    )
+    index = tuple(
+        _stanza(package, name, control)
+        for package, name, control in zip(packages, names, stanzas(controls), strict=True)
+    )
+    write_atomically(folder / "Packages", "".join(map(dumps, index)))
+    write_atomically(folder / "sources.list", f"deb [trusted=yes] file:{PLACE} ./\n")
+    write_atomically(folder / "apt.conf", _CONFIGURATION)
+    ages = (built(objects.path(package.sha256)) for package in (*packages, *older))
+    return PackageFiles(folder=folder, stanzas=index, built=max(ages, default=0))
+
+
+def built(deb: Path) -> int:
+    """When a package was built, in seconds since 1970: its first member's time (deb(5), ar(5))."""
+    with deb.open("rb") as file:
+        head = file.read(len(_AR_MAGIC) + 60)
+    time = head[len(_AR_MAGIC) + 16 :][:12].strip()
+    if not head.startswith(_AR_MAGIC) or not time.isdigit():
+        msg = f'The file "{deb}" is not a Debian package'
+        raise BuildError(msg)
+    return int(time)
+
+
+def _file_name(package: LockedPackage) -> str:
+    version = package.version.replace(":", "%3a")
+    return f"pool/{package.name}_{version}_{package.arch}.deb"
+
+
+def _stanza(package: LockedPackage, name: str, control: Stanza) -> Stanza:
+    is_what = tuple(control.get(field) for field in ("Package", "Version", "Architecture"))
+    if is_what != (package.name, package.version, package.arch):
+        msg = f'The file from "{package.url}" is not the package "{package.name}" of the lock'
+        raise BuildError(msg)
+    return {**control, "Filename": name, "Size": str(package.size), "SHA256": package.sha256}
