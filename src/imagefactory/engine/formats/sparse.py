@@ -39,7 +39,12 @@ def copy(source: Path, target: Path, *, advance: Callable[[int], None]) -> None:
 
 
 def extents(handle: int, size: int) -> Iterator[tuple[int, int]]:
-    """Start and end of each part of an open file that is not a hole."""
+    """Start and end of each part of an open file that is not a hole.
+
+    What was written just now is brought to the disk first: where it lies there, and so what is a
+    hole, is decided only then.
+    """
+    os.fsync(handle)
     end = 0
     while end < size:
         try:

@@ -1,0 +1,33 @@
+"""The step that lets a system reach its network wherever it is started."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from imagefactory.engine.plan import Build, Step
+from imagefactory.engine.tree import Tree
+
+#: the lowest name in the folder's order that still wins over what systemd ships
+_FILE: Final = "/etc/systemd/network/80-dhcp.network"
+_CONTENT: Final = """\
+# Written when this image was built: any Ethernet device, by DHCP and router advertisements.
+[Match]
+Name=en* eth*
+
+[Network]
+DHCP=yes
+"""
+_SERVICES: Final = ("systemd-networkd.service", "systemd-resolved.service")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetUpNetwork(Step):
+    """DHCP on every Ethernet device by systemd-networkd, names by systemd-resolved."""
+
+    @property
+    def activity(self) -> str:
+        return "Setting up the network"
+
+    def run(self, build: Build) -> None:
+        with Tree.load(build).change("network") as change:
+            change.write(_FILE, _CONTENT.encode())
+            change.run(["systemctl", "enable", *_SERVICES])
