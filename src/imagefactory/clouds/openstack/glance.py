@@ -196,7 +196,7 @@ def _refusal(error: "ClientException", login: OpenStackLogin, doing: str) -> Clo
 def _words(error: Any, login: OpenStackLogin) -> str:
     """What a server said, as one line; Glance says it in HTML, and some proxies repeat the request."""
     text = html.unescape(re.sub(r"<title>.*?</title>|<[^>]*>", " ", error.details or ""))
-    said = " ".join(f"{error.http_status} {text or error.message}".split())
+    said = " ".join((text if text.strip() else f"{error.http_status} {error.message}").split())
     for secret in login.secrets:
         said = said.replace(secret.reveal(), REDACTED)
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"

@@ -1,0 +1,5 @@
+"""Gives the tests of this folder the servers that they talk to."""
+
+from servers.fixtures import glance
+
+__all__ = ["glance"]

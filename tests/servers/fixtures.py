@@ -1,0 +1,14 @@
+"""Servers that start when a test first asks for them, and end with the session."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from servers.openstack import OpenStackServers, running
+
+
+@pytest.fixture(scope="session")
+def glance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStackServers]:
+    """A real Keystone and a real Glance."""
+    with running(tmp_path_factory.mktemp("openstack")) as servers:
+        yield servers
