@@ -10,6 +10,7 @@ from imagefactory.web import errors, routes
 def make_app(factory: Factory) -> FastAPI:
     """An ASGI application that serves the API over this factory."""
     app = FastAPI(title="Image Factory", version=__version__, redirect_slashes=False)
+    app.state.config = factory.workshop.config
     errors.install(app)
     app.include_router(routes.router(factory))
 

@@ -1,22 +1,34 @@
 """Request bodies: bytes and a content type in, a mapping out."""
 
+import asyncio
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Annotated, Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
-from fastapi import Request
+from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
 
+from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
+from imagefactory.web import multipart, xml
 
-LIMIT: Final = 16 << 20  #: bytes
-_FORM: Final = "application/x-www-form-urlencoded"
+FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
+JSON: Final = "application/json"
+XMLS: Final = ("application/xml", "text/xml")
+
+_MOST_FIELDS: Final = 1000
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What a request brought: JSON wraps its fields in the resource's name, a form is flat."""
+    """What a request brought: JSON and XML wrap the fields in the resource's name, a form is flat."""
 
     values: Mapping[str, Any]
     flat: bool
@@ -29,46 +41,127 @@ class Body:
             raise RequestError(msg)
         return fields
 
+    def any_fields(self) -> Mapping[str, Any]:
+        """The fields, wrapped or not, whatever the wrapper is called; none is no mistake."""
+        match list(self.values.values()):
+            case [Mapping() as fields] if not self.flat:
+                return fields
+        return self.values
 
-async def read(request: Request) -> Body:
-    """The body of a request; empty and flat where there is none."""
+
+async def receive(request: Request) -> bytes:
+    """The whole body, if it is no longer and takes no longer than the configuration allows."""
+    config: Config = request.app.state.config
+    try:
+        async with asyncio.timeout(config.request_timeout):
+            return await _received(request, config.max_body)
+    except TimeoutError as error:
+        msg = f"The request was not complete after {config.request_timeout} seconds"
+        raise HTTPException(
+            HTTPStatus.REQUEST_TIMEOUT, msg, headers={"Connection": "close"}
+        ) from error
+
+
+async def _received(request: Request, limit: int) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > limit:
+        raise _too_large(limit)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LIMIT:
-            msg = f"The request is larger than {LIMIT >> 20} MiB"
-            raise RequestError(msg)
-    kind = request.headers.get("content-type", _FORM).partition(";")[0].strip().lower()
-    return parse(bytes(body), kind)
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
 
 
-def parse(body: bytes, kind: str) -> Body:
+def _too_large(limit: int) -> HTTPException:
+    msg = f"The request is larger than {limit} bytes"
+    return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, msg, headers={"Connection": "close"})
+
+
+Received = Annotated[bytes, Depends(receive)]
+
+
+def read(request: Request, body: Received) -> Body:
+    """The body of a request; empty and flat where there is none."""
+    return parse(body, request.headers.get("content-type", FORM))
+
+
+Parsed = Annotated[Body, Depends(read)]
+
+
+def parse(body: bytes, content_type: str) -> Body:
     """A body from bytes of this content type; `RequestError` says where they are wrong."""
     if not body.strip():
         return Body(values={}, flat=True)
+    kind = content_type.strip().lower()
+    if kind.startswith(JSON):
+        return Body(values=_json(_text(body), "request"), flat=False)
+    if kind.startswith(XMLS):
+        return Body(values=xml.parse(body), flat=False)
+    if MULTIPART in kind:
+        return Body(values=_form(multipart.fields(body, content_type)), flat=True)
+    # Anything else is read as a form and looked up under a wrapper, which a form does not have.
+    return Body(values=_form(_urlencoded(body)), flat=FORM in kind)
+
+
+def _text(body: bytes) -> str:
     try:
-        text = body.decode()
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         msg = f"The request is not UTF-8: byte {error.start} is wrong"
         raise RequestError(msg) from error
-    if kind == "application/json":
-        return Body(values=_json(text), flat=False)
-    form: dict[str, Any] = dict(parse_qsl(text, keep_blank_values=True))
-    if form.get("parameters", "").lstrip().startswith("{"):
-        form["parameters"] = _json(form["parameters"])
-    return Body(values=form, flat=True)
 
 
-def _json(text: str) -> dict[str, Any]:
+def _urlencoded(body: bytes) -> dict[str, str]:
+    text = _text(body)
+    if text.count("&") >= _MOST_FIELDS:
+        msg = f"The form has more than {_MOST_FIELDS} fields"
+        raise RequestError(msg)
     try:
-        content = json.loads(text)
+        return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError as error:
+        msg = "The form has an escape that is not UTF-8"
+        raise RequestError(msg) from error
+
+
+def _form(texts: Mapping[str, str]) -> dict[str, Any]:
+    form: dict[str, Any] = dict(texts)
+    if form.get("parameters", "").lstrip().startswith("{"):
+        form["parameters"] = _json(form["parameters"], 'value of "parameters"')
+    return form
+
+
+def _json(text: str, what: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text, parse_constant=_no_number, parse_float=_number)
     except ValueError as error:
-        msg = f"The request is not JSON: {error}"
+        msg = f"The {what} is not JSON: {error}"
         raise RequestError(msg) from error
     except RecursionError as error:
-        msg = "The request is nested too deeply"
+        msg = f"The {what} is nested too deeply"
         raise RequestError(msg) from error
     if not isinstance(content, dict):
-        msg = "The request is not a JSON object"
+        msg = f"The {what} is not a JSON object"
         raise RequestError(msg)
+    if _SURROGATE.search(text):
+        _refuse_surrogates(content, what)
     return content
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+def _no_number(text: str) -> NoReturn:
+    msg = f'"{text[:40]}" is no number that can be kept'
+    raise ValueError(msg)
+
+
+def _refuse_surrogates(content: dict[str, Any], what: str) -> None:
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        msg = f"The {what} has half of a character"
+        raise RequestError(msg, hint="Send both surrogates, or UTF-8") from error
