@@ -103,3 +103,24 @@ def test_our_own_images_are_not_imported(store: Store, bodies: Bodies) -> None:
     bodies.describe(image)
     assert import_original(store, bodies).images == ()
     assert store.image(BASE) == image
+
+
+def test_images_that_come_and_go_meanwhile_are_left_alone(
+    store: Store, bodies: Bodies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, come = BaseImage(id=BASE), BaseImage(id=TARGET)
+    store.add(gone)
+    bodies.describe(gone)
+    ids = Store.ids
+
+    def meanwhile(store: Store) -> frozenset[str]:
+        bodies.remove(gone.id)
+        store.delete(gone.id)
+        store.add(come)
+        bodies.describe(come)
+        return ids(store)
+
+    monkeypatch.setattr(Store, "ids", meanwhile)
+    imported = import_original(store, bodies)
+    assert (imported.images, imported.refused) == ((), ())
+    assert ids(store) == {come.id}

@@ -1,6 +1,7 @@
 """Takes over an original store: `.meta` and `.body` files that the database does not know."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,10 +31,9 @@ def import_original(store: Store, bodies: Bodies) -> Imported:
     Safe to run at every start: what has a row is not looked at.
     """
     with alone(bodies.folder):
-        unknown = _unknown(store, bodies.folder)
-        read = [_read(path) for path in unknown]
+        read = [_read(path) for path in _unknown(store, bodies.folder)]
         found = {image.id: image for image in read if isinstance(image, Image)}
-        images = tuple(_related(image, found, store) for image in found.values())
+        images = tuple(_related(image, found, store) for image in _oldest_first(found.values()))
         store.add(*images)
     for image in images:
         if image.status in {Status.FAILED, Status.DELETEFAILED}:
@@ -47,17 +47,24 @@ def import_original(store: Store, bodies: Bodies) -> Imported:
 
 
 def _unknown(store: Store, folder: Path) -> list[Path]:
-    """The `.meta` files of images without a row, oldest first."""
+    """The `.meta` files of images without a row."""
+    # The folder before the rows: a row comes before its file and goes after it, also while we look.
+    paths = sorted(folder.glob("*.meta"))
     known = store.ids()
-    paths = [path for path in folder.glob("*.meta") if path.stem not in known]
-    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return [path for path in paths if path.stem not in known]
 
 
-def _read(path: Path) -> Image | str:
-    """The image in a file, or why there is none."""
+def _oldest_first(images: Iterable[Image]) -> list[Image]:
+    return sorted(images, key=lambda image: (image.created, image.id))
+
+
+def _read(path: Path) -> Image | str | None:
+    """The image in a file, or why there is none; nothing when the file has just gone."""
     try:
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         image = loads(path.read_text("utf-8"), name=str(path), written=written)
+    except FileNotFoundError:
+        return None
     except (OSError, UnicodeDecodeError) as error:
         return f'The file "{path}" cannot be read: {error}'
     except StoreError as error:
