@@ -59,7 +59,7 @@ else
 fi
 shift
 status=0
-bwrap --bind /mnt/root / --dev /dev --proc /proc --tmpfs /tmp --tmpfs /run $names "$@" || status=$?
+bwrap --bind /mnt/root / --dev /dev --proc /proc --tmpfs /run $names "$@" || status=$?
 [ -z "$made" ] || rm -f "$made"
 exit "$status"
 """
@@ -146,13 +146,15 @@ class Sandbox:
         stdin: bytes | None = None,
         timeout: float | None = None,
         quiet: bool = False,
+        keep_tmp: bool = False,
     ) -> str:
         """Run a program inside the tree of `layers`; what it changes lands in `upper`, or nowhere.
 
         `work` is an empty folder on the file system of `upper`. `binds` maps folders below `state` to
-        the read-only places where the guest sees them.
+        the read-only places where the guest sees them. `/tmp` is empty and forgotten unless `keep_tmp`.
         """
-        options = ["--cap-drop", "ALL"]
+        options = [] if keep_tmp else ["--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108 - the guest's
+        options += ["--cap-drop", "ALL"]
         options += [word for capability in _CAPABILITIES for word in ("--cap-add", capability)]
         script = _mount_script(layers, upper, work)
         for number, (source, place) in enumerate((binds or {}).items()):

@@ -46,8 +46,12 @@ class Change:
         binds: Mapping[Path, str] | None = None,
         timeout: float | None = None,
         quiet: bool = False,
+        keep_tmp: bool = False,
     ) -> str:
-        """Run a program inside the tree; what it changes becomes part of this layer."""
+        """Run a program inside the tree; what it changes becomes part of this layer.
+
+        So does what it changes in `/tmp` with `keep_tmp`; otherwise that is empty and forgotten.
+        """
         return self.sandbox.guest(
             argv,
             layers=self.below,
@@ -59,6 +63,7 @@ class Change:
             stdin=stdin,
             timeout=timeout,
             quiet=quiet,
+            keep_tmp=keep_tmp,
         )
 
     def write(
