@@ -69,7 +69,7 @@ class Repository:
     sslverify: bool = False
 
 
-_Named = TypeVar("_Named", bound=Package | Repository)
+_Named = TypeVar("_Named", bound=File | Package | Repository)
 
 
 def merged(first: Iterable[_Named], second: Iterable[_Named]) -> tuple[_Named, ...]:

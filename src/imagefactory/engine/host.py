@@ -20,6 +20,7 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "mmd": "mtools",
     "mmdebstrap": "mmdebstrap",
     "newuidmap": "uidmap",
+    "openssl": "openssl",
     "qemu-img": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",
     "setpriv": "util-linux",
