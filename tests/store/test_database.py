@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -74,6 +75,13 @@ def test_what_no_database_can_keep_is_the_clients_error(store: Store, image: Ima
     with pytest.raises(RequestError):
         store.add(image)
     assert store.ids() == frozenset()
+
+
+def test_an_error_does_not_carry_the_values_along(store: Store) -> None:
+    secretive = replace(PROVIDER, provider="password=hush")
+    with pytest.raises(Conflict) as caught:
+        store.add(secretive, secretive)
+    assert "hush" not in "".join(format_exception(caught.value))
 
 
 def test_saving_gives_the_image_as_it_is_stored(store: Store) -> None:

@@ -31,9 +31,10 @@ def vault(store: Store, key: Path) -> Vault:
 
 
 def test_a_secret_comes_back(vault: Vault, store: Store, key: Path) -> None:
-    refs = [vault.put(HUSH), vault.put(Secret(""))]
+    texts = [HUSH.reveal(), "", "half a pair: \ud800"]
+    refs = [vault.put(Secret(text)) for text in texts]
     again = Vault.open(store, key)
-    assert [again.get(ref).reveal() for ref in refs] == [HUSH.reveal(), ""]
+    assert [again.get(ref).reveal() for ref in refs] == texts
     vault.remove(refs[0])
     vault.remove(refs[0])
     with pytest.raises(NotFound, match=f'The credentials "{refs[0]}" are not kept any more'):

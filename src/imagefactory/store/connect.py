@@ -57,6 +57,7 @@ def _engine(path: Path) -> Engine:
         json_serializer=partial(json.dumps, allow_nan=False),
         connect_args={"timeout": _PATIENCE},
         max_overflow=-1,
+        hide_parameters=True,  # templates and providers hold passwords, and errors are logged
     )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)

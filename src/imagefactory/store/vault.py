@@ -46,7 +46,9 @@ class Vault:
         """Keep a secret; gives the reference under which `get` finds it."""
         ref = str(uuid4())
         nonce = secrets.token_bytes(_NONCE)
-        sealed = self._cipher().encrypt(nonce, secret.reveal().encode(), ref.encode())
+        # Any text can be kept: an encoding error would carry the secret along.
+        plain = secret.reveal().encode("utf-8", "surrogatepass")
+        sealed = self._cipher().encrypt(nonce, plain, ref.encode())
         self.store.keep_credentials(ref, nonce + sealed)
         return ref
 
@@ -62,7 +64,7 @@ class Vault:
             msg = f'The credentials "{ref}" cannot be decrypted'
             hint = "The vault's key is another one, or the database was tampered with"
             raise StoreError(msg, hint=hint) from error
-        return Secret(opened.decode())
+        return Secret(opened.decode("utf-8", "surrogatepass"))
 
     def remove(self, ref: str) -> None:
         """Wipe a secret. Wiping what is gone is success."""
