@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from imagefactory.core.errors import TemplateError
+from imagefactory.core.secret import Secret
 from imagefactory.core.template import (
     Content,
     Package,
@@ -53,7 +54,7 @@ def described(document: bytes) -> str:
         return f"{error.brief.strip()}\n\nhint: {error.hint}\n\n{faults}"
     values = asdict(template)
     del values["text"]
-    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(values, indent=1, ensure_ascii=False, default=Secret.reveal) + "\n"
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.tdl")), ids=lambda path: path.stem)
