@@ -131,7 +131,9 @@ def test_a_listed_folder_that_is_missing_is_not_made(local: Local, tmp_path: Pat
 
 
 def test_a_typo_in_the_provider_is_named(local: Local) -> None:
-    with pytest.raises(RequestError, match='The provider has an unknown key "kep"') as error:
+    with pytest.raises(
+        RequestError, match='The text of the provider has an unknown key "kep"'
+    ) as error:
         local.login('{"name": "images", "kep": 3}', NOTHING)
     assert error.value.hint == "Known are keep, name"
 

@@ -35,17 +35,17 @@ class Fields:
             case "<":
                 return cls(what=what, given=_xml(text, what, element))
             case "":
-                msg = f"The {what} is empty"
+                msg = f"The text of the {what} is empty"
                 raise RequestError(msg)
             case _:
-                msg = f"The {what} is neither JSON nor XML"
+                msg = f"The text of the {what} is neither JSON nor XML"
                 raise RequestError(msg)
 
     def only(self, known: Collection[str]) -> Self:
         """These fields, unless one of them is unknown: a typo is better refused than ignored."""
         for key in self.given:
             if key not in known:
-                msg = f'The {self.what} has an unknown key "{key}"'
+                msg = f'The text of the {self.what} has an unknown key "{key}"'
                 raise RequestError(msg, hint="Known are " + ", ".join(sorted(known)))
         return self
 
@@ -67,7 +67,7 @@ class Fields:
         """The first of these that is there and not empty; an error that names the first if none is."""
         text = self.text(*names)
         if text is None:
-            msg = f'The {self.what} lacks "{names[0]}"'
+            msg = f'The text of the {self.what} lacks "{names[0]}"'
             raise RequestError(msg)
         return text
 
@@ -109,7 +109,7 @@ def _json(text: str, what: str) -> dict[str, Any]:
     try:
         given = json.loads(text)
     except json.JSONDecodeError as error:
-        msg = f"The {what} is not valid JSON: line {error.lineno}, column {error.colno}"
+        msg = f"The text of the {what} is not valid JSON: line {error.lineno}, column {error.colno}"
         raise RequestError(msg) from None
     assert isinstance(given, dict)  # noqa: S101 - it began with a brace
     return given
@@ -119,11 +119,11 @@ def _xml(text: str, what: str, element: str | None) -> dict[str, Any]:
     try:
         root = markup.read(text.strip())
     except markup.Malformed as error:
-        msg = f"The {what} is not valid XML: line {error.line}"
+        msg = f"The text of the {what} is not valid XML: line {error.line}"
         raise RequestError(msg) from None
     found = root if element is None else next(root.iter(element), None)
     if found is None:
-        msg = f'The {what} has no element "{element}"'
+        msg = f'The text of the {what} has no element "{element}"'
         raise RequestError(msg)
     children = {str(child.tag): _content(child) for child in found}
     return {**{str(key): value for key, value in found.attrib.items()}, **children}
