@@ -5,8 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fakes.images import an_id
 
+from fakes.images import an_id
 from imagefactory.core.errors import Conflict
 from imagefactory.core.images import BaseImage, now
 from imagefactory.store.database import Store
@@ -40,7 +40,7 @@ def test_a_nonce_is_forgotten_when_its_time_is_over(store: Store) -> None:
     assert store.use_nonce("a", "1", until=now() + SOON)
 
 
-def test_of_many_at_once_one_is_the_first(store: Store, database: Path) -> None:
+def test_of_many_at_once_one_is_the_first(database: Path) -> None:
     stores = [Store.open(database) for _ in range(4)]
     firsts: list[bool] = []
 

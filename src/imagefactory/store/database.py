@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, overload
 
@@ -23,7 +23,7 @@ from imagefactory.store.rows import (
     image_from,
     summary_from,
 )
-from imagefactory.store.schema import bodies, credentials, events, images
+from imagefactory.store.schema import bodies, credentials, events, images, nonces, replies
 
 ImageT = TypeVar("ImageT", bound=Image)
 
@@ -267,6 +267,53 @@ class Store:
         stray = credentials.c.ref.not_in(referred) & (credentials.c.created < now() - older_than)
         with self._writing() as connection:
             connection.execute(delete(credentials).where(stray))
+
+    # Requests: what must not, or shall not, have an effect twice
+
+    def use_nonce(self, client: str, nonce: str, *, until: datetime) -> bool:
+        """Whether a client uses this nonce for the first time; it is remembered until then."""
+        with self._writing() as connection:
+            connection.execute(delete(nonces).where(nonces.c.expires < now()))
+            used = select(nonces.c.nonce).where(nonces.c.client == client, nonces.c.nonce == nonce)
+            if connection.scalar(used) is not None:
+                return False
+            connection.execute(insert(nonces).values(client=client, nonce=nonce, expires=until))
+            return True
+
+    def claim(self, client: str, key: str, *, digest: str, patience: timedelta) -> str | None:
+        """The image that this client got under an idempotency key; None when it is now to be made.
+
+        Then `fulfil` or `release` has to follow. `Conflict` when the key stands for another request, or
+        for one that is being answered; one that took longer than `patience` was lost in a crash.
+        """
+        mine = (replies.c.client == client) & (replies.c.key == key)
+        row = {"client": client, "key": key, "digest": digest, "claimed": now()}
+        with self._writing() as connection:
+            known = connection.execute(select(replies).where(mine)).mappings().one_or_none()
+            if known is None or (known["image_id"] is None and known["claimed"] + patience < now()):
+                connection.execute(delete(replies).where(mine))
+                connection.execute(insert(replies).values(row))
+                return None
+        if known["digest"] != digest:
+            msg = f'The idempotency key "{key}" was used for another request'
+            raise Conflict(msg, hint="Choose a new key for each image")
+        if known["image_id"] is None:
+            msg = f'The request with the idempotency key "{key}" is still being answered'
+            raise Conflict(msg, hint="Try again in a moment")
+        image_id: str = known["image_id"]
+        return image_id
+
+    def fulfil(self, client: str, key: str, image_id: str) -> None:
+        """Note which image a claimed key stands for, until that image is deleted."""
+        with self._writing() as connection:
+            mine = (replies.c.client == client) & (replies.c.key == key)
+            connection.execute(update(replies).where(mine).values(image_id=image_id))
+
+    def release(self, client: str, key: str) -> None:
+        """Give back a claimed key whose request came to nothing."""
+        with self._writing() as connection:
+            mine = (replies.c.client == client) & (replies.c.key == key)
+            connection.execute(delete(replies).where(mine, replies.c.image_id.is_(None)))
 
     def _images(self, *conditions: Any) -> tuple[Image, ...]:
         wanted = select(images).where(*conditions).order_by(images.c.number)
