@@ -15,7 +15,8 @@ from imagefactory.store.work import open_work
 
 T = TypeVar("T")
 
-_POLL: Final = 0.1  #: seconds between looks at a queue
+_BUILD_POLL: Final = 0.1  #: seconds between looks at the queue; a cascade waits three times
+_CARE_POLL: Final = 0.3
 _CARERS: Final = 4  #: jobs beside the builds at the same time
 
 
@@ -53,6 +54,8 @@ class Runner:
                 "system_database_engine": engine,
                 "serializer": Json(),
                 "log_level": logging.getLevelName(logging.WARNING),
+                # How often a thread that has nothing to do for us looks whether it is to end.
+                "notification_listener_polling_interval_sec": 0.1,
             }
         )
         for job in Job:
@@ -71,16 +74,16 @@ class Runner:
     def _register_queues(self, client: DBOSClient) -> list[str]:
         # Before the launch, because DBOS looks for new queues once in a second only.
         mine = self._executor if self._private else None
-        limits = {lane(job, private_to=mine): _CARERS for job in Job}
-        limits[lane(Job.BUILD, private_to=mine)] = self._sessions
-        for name, limit in limits.items():
+        settings = {lane(job, private_to=mine): (_CARERS, _CARE_POLL) for job in Job}
+        settings[lane(Job.BUILD, private_to=mine)] = self._sessions, _BUILD_POLL
+        for name, (limit, poll) in settings.items():
             client.register_queue(
                 name,
                 worker_concurrency=limit,
-                polling_interval_sec=_POLL,
+                polling_interval_sec=poll,
                 application_name=NAME,
             )
-        return list(limits)
+        return list(settings)
 
     def _register(self, job: Job) -> None:
         def run(image_id: str) -> None:

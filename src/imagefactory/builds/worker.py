@@ -102,6 +102,8 @@ class Worker:
         ):
 
             def make() -> None:
+                if image.cancel_requested:
+                    cancellation.request()
                 cancellation.check()
                 making = Making(
                     workshop=self._workshop,
@@ -230,9 +232,15 @@ def run_worker(config: Config, *, executor: str, stop: threading.Event) -> None:
 
     `ConfigError` when another process works under the same name.
     """
-    with Workshop.open(config) as workshop, _serving(workshop, executor) as worker:
+    with Workshop.open(config) as workshop:
+        serve(workshop, executor=executor, stop=stop)
+
+
+def serve(workshop: Workshop, *, executor: str, stop: threading.Event) -> None:
+    """Like `run_worker`, in a workshop that is open."""
+    with _serving(workshop, executor) as worker:
         workshop.vault.sweep()
-        log.info("The worker %s works on %s", executor, config.state)
+        log.info("The worker %s works on %s", executor, workshop.config.state)
         try:
             worker.tend(stop)
         finally:

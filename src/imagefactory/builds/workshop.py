@@ -12,6 +12,7 @@ from imagefactory.builds.planner import Planner
 from imagefactory.builds.work import Work
 from imagefactory.core.config import Config
 from imagefactory.plugins import registry
+from imagefactory.plugins.registry import Registry
 from imagefactory.store.bodies import Bodies
 from imagefactory.store.database import Store
 from imagefactory.store.importing import import_original
@@ -31,12 +32,15 @@ class Workshop:
 
     @classmethod
     @contextmanager
-    def open(cls, config: Config, *, private_to: str | None = None) -> Iterator[Self]:
+    def open(
+        cls, config: Config, *, private_to: str | None = None, plugins: Registry | None = None
+    ) -> Iterator[Self]:
         """A workshop while the block runs. `ConfigError` or `StoreError` when there is something wrong.
 
-        With `private_to`, jobs handed in are for the executor of that name alone.
+        With `private_to`, jobs handed in are for the executor of that name alone. The plugins are the
+        installed ones, unless others are given.
         """
-        plugins = registry.load(config)
+        plugins = plugins or registry.load(config)
         store = Store.open(config.state / "imagefactory.db")
         work = DurableWork(work_file(config), executors=executors(config), private_to=private_to)
         try:

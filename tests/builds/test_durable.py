@@ -1,0 +1,168 @@
+"""What `builds.work` promises, held against the durable engine that is behind it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from fakes.patience import until
+from imagefactory.builds.durable import DurableWork
+from imagefactory.builds.executors import Executors
+from imagefactory.builds.runner import Runner
+from imagefactory.builds.work import Interrupted, Job, Perform, Record, State
+
+ONE = "00000000-0000-4000-8000-000000000001"
+TWO = "00000000-0000-4000-8000-000000000002"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Iterator[DurableWork]:
+    work = DurableWork(tmp_path / "work.db", executors=Executors(folder=tmp_path / "executors"))
+    yield work
+    work.close()
+
+
+@contextmanager
+def running(
+    folder: Path, perform: Perform, *, executor: str = "local", private: bool = False
+) -> Iterator[None]:
+    """A process that does jobs, as far as one can be played inside the test's."""
+    executors = Executors(folder=folder / "executors")
+    with executors.live(executor, patience=0):
+        runner = Runner(
+            folder / "work.db", executor=executor, private=private, sessions=1, perform=perform
+        )
+        runner.start()
+        try:
+            yield
+        finally:
+            runner.stop()
+
+
+def test_jobs_wait_for_a_worker_and_are_done_in_order(work: DurableWork, tmp_path: Path) -> None:
+    done: list[tuple[Job, str]] = []
+    work.submit(Job.BUILD, ONE)
+    work.submit(Job.BUILD, TWO)
+    assert work.status(ONE) is State.WAITING
+    assert work.active() == {ONE, TWO}
+    with running(tmp_path, lambda job, image_id, _: done.append((job, image_id))):
+        until(lambda: not work.active())
+    assert done == [(Job.BUILD, ONE), (Job.BUILD, TWO)]
+    assert work.status(ONE) is State.IDLE
+
+
+def test_a_finished_step_is_kept_and_an_unfinished_one_is_not(
+    work: DurableWork, tmp_path: Path
+) -> None:
+    calls: list[str] = []
+    kept: list[object] = []
+    lives = iter(["interrupted", "failed", "whole"])
+
+    def perform(_job: Job, _image_id: str, record: Record) -> None:
+        life = next(lives)
+        kept.append(record("first", _noting(calls, "first")))
+        if life == "interrupted":
+            raise Interrupted
+        if life == "failed":
+            try:
+                record("second", _failing)
+            except LookupError as error:
+                raise Interrupted from error  # the process died before it could settle anything
+        kept.append(record("second", _noting(calls, "second")))
+
+    work.submit(Job.BUILD, ONE)
+    for life in (1, 2):
+        with running(tmp_path, perform):
+            until(partial(_holds, kept, life))
+            assert work.status(ONE) is State.RUNNING
+    with running(tmp_path, perform):
+        until(lambda: not work.active())
+    assert calls == ["first", "second"]
+    assert kept == [{"did": "first"}] * 3 + [{"did": "second"}]
+
+
+def test_what_a_step_raises_arrives_as_it_was(work: DurableWork, tmp_path: Path) -> None:
+    raised: list[Exception] = []
+
+    def perform(_job: Job, _image_id: str, record: Record) -> None:
+        try:
+            record("second", _failing)
+        except LookupError as error:
+            raised.append(error)
+
+    work.submit(Job.BUILD, ONE)
+    with running(tmp_path, perform):
+        until(lambda: not work.active())
+    assert [str(error) for error in raised] == ["no luck"]
+
+
+def test_a_cancelled_job_that_nobody_has_begun_is_dropped(
+    work: DurableWork, tmp_path: Path
+) -> None:
+    done: list[str] = []
+    work.submit(Job.BUILD, ONE)
+    work.submit(Job.BUILD, TWO)
+    work.cancel(ONE)
+    assert work.active() == {TWO}
+    with running(tmp_path, lambda _job, image_id, _record: done.append(image_id)):
+        until(lambda: not work.active())
+    assert done == [TWO]
+
+
+def test_deletions_do_not_wait_behind_builds(work: DurableWork, tmp_path: Path) -> None:
+    go_on = threading.Event()
+    done: list[Job] = []
+
+    def perform(job: Job, _image_id: str, _record: Record) -> None:
+        if job is Job.BUILD:
+            go_on.wait(10)
+        done.append(job)
+
+    work.submit(Job.BUILD, ONE)
+    with running(tmp_path, perform):
+        until(lambda: work.status(ONE) is State.RUNNING)
+        work.submit(Job.DELETE, TWO)
+        until(lambda: done == [Job.DELETE])
+        go_on.set()
+        until(lambda: not work.active())
+
+
+def test_what_a_dead_process_kept_for_itself_is_taken_over(
+    work: DurableWork, tmp_path: Path
+) -> None:
+    executors = Executors(folder=tmp_path / "executors")
+    private = DurableWork(tmp_path / "work.db", executors=executors, private_to="cli-1")
+    private.submit(Job.BUILD, ONE)
+    private.close()
+    done: list[str] = []
+    with running(tmp_path, lambda _job, image_id, _record: done.append(image_id)):
+        with executors.live("cli-1", patience=0):
+            work.resume()
+            assert work.status(ONE) is State.WAITING
+        work.resume()
+        until(lambda: done == [ONE])
+
+
+def test_the_database_is_the_owners_alone(work: DurableWork, tmp_path: Path) -> None:
+    work.submit(Job.BUILD, ONE)
+    assert (tmp_path / "work.db").stat().st_mode & 0o077 == 0
+
+
+def _holds(values: list[object], number: int) -> bool:
+    return len(values) == number
+
+
+def _noting(calls: list[str], name: str) -> Callable[[], dict[str, str]]:
+    def action() -> dict[str, str]:
+        calls.append(name)
+        return {"did": name}
+
+    return action
+
+
+def _failing() -> None:
+    msg = "no luck"
+    raise LookupError(msg)
