@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from imagefactory.core.lock import Lock
 from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.packages.locked import NAME, read_lock
 from imagefactory.engine.plan import Build
 
 
@@ -17,11 +17,10 @@ class Origin:
 
     @classmethod
     def of(cls, build: Build) -> "Origin":
-        """Read from the lock in the build's artifacts."""
-        path = build.artifacts / "lock.json"
-        if not path.exists():
+        """Read from the lock that the build's first step wrote."""
+        if not (build.scratch / NAME).exists():
             return cls(key=build.id, epoch=int(time.time()))
-        lock = Lock.loads(path.read_text())
+        lock = read_lock(build)
         return cls(key=lock.key(), epoch=lock.epoch)
 
     def ids(self, name: str) -> DiskIds:
