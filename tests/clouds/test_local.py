@@ -158,10 +158,14 @@ def test_what_a_killed_push_left_unfinished_is_not_found_and_goes(
     local: Local, folder: Path, disk: Path
 ) -> None:
     login = local.login("images", NOTHING)
-    (folder / ".web-server-1-0815.raw.part").write_text("half")
+    half = folder / ".web-server-1-0815.raw.part"
+    half.write_text("half")
     assert local.find("0815", login) is None
+    assert not half.exists()
+    half.write_text("half")
     local.push(image("0815"), disk, login, Told())
     assert files(folder) == ["web-server-1-0815.raw"]
+    assert not half.exists()
 
 
 def test_a_whole_file_that_a_killed_push_did_not_record_is_found(

@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Collection, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +196,30 @@ def test_a_region_without_glance_is_told(glance: OpenStackServers, cloud: OpenSt
     assert error.value.hint == "Check project, region and interface"
 
 
+class Stranger(BaseHTTPRequestHandler):
+    """A web server that has nothing to do with it."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "9")
+        self.end_headers()
+        self.wfile.write(b"It works!")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_wrong_address_is_told(glance: OpenStackServers, cloud: OpenStack) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        wrong = f"http://127.0.0.1:{server.server_port}"
+        login = cloud.login(json.dumps({"image_endpoint": wrong}), original(glance))
+        with pytest.raises(CloudError, match="is not OpenStack's image service") as error:
+            cloud.check(login)
+        server.shutdown()
+    assert f'"{wrong}/v2/images"' in error.value.brief
+
+
 def test_what_glance_says_against_it_is_told_in_its_words(
     glance: OpenStackServers, cloud: OpenStack, image: ProviderImage, disk: Path
 ) -> None:
@@ -219,17 +245,25 @@ def test_an_upload_that_is_cut_off_leaves_nothing(
     assert everything(glance) == []
 
 
-def test_what_an_unreachable_server_kept_goes_with_the_next_push(
-    glance: OpenStackServers, cloud: OpenStack, image: ProviderImage, disk: Path
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_what_an_unreachable_server_kept_goes_as_soon_as_it_answers(
+    glance: OpenStackServers,
+    cloud: OpenStack,
+    image: ProviderImage,
+    disk: Path,
+    *,
+    asked_first: bool,
 ) -> None:
     with line_to(glance.glance) as line:
         line.cut_after, line.stays_dead = 4 << 20, True
         with pytest.raises(CloudError, match="could not be reached, or broke off"):
             cloud.push(image, disk, through(glance, cloud, line), Told())
-    [half] = glance.images()
-    assert half["status"] != "active"
+        [half] = glance.images()
+        assert half["status"] != "active"
     login = region(glance, cloud)
-    assert cloud.find(image.id, login) is None
+    if asked_first:
+        assert cloud.find(image.id, login) is None
+        assert everything(glance) == []
     pushed = cloud.push(image, disk, login, Told())
     assert [stored["id"] for stored in glance.images()] == [pushed.identifier]
     assert cloud.find(image.id, login) == pushed

@@ -116,7 +116,8 @@ class Local:
         with self._opened(login):
             for path in login.folder.glob(f"*-{glob.escape(token)}.*"):
                 name, _, _ = path.name.rpartition(f"-{token}.")
-                if name.startswith("."):
+                if name.startswith("."):  # a killed push left it, and nobody can finish it
+                    path.unlink(missing_ok=True)
                     continue
                 if not any(entry.id == token for entry in _entries(login.folder)):
                     _record(login, _entry(path, token=token, name=name))

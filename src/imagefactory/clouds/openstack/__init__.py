@@ -60,10 +60,8 @@ class OpenStack:
         self, image: ProviderImage, disk: Path, login: OpenStackLogin, report: Report
     ) -> Pushed:
         with glance.connected(login, "take the image") as images:
-            for other in images.having(TOKEN, image.id):
-                if other["status"] == "active":
-                    return Pushed(identifier=other["id"], account=images.account)
-                images.delete(other["id"])
+            if whole := _whole(image.id, images):
+                return Pushed(identifier=whole, account=images.account)
             report(0, "Registering the image with OpenStack")
             identifier = images.create(_attributes(image, disk, login))
             try:
@@ -77,14 +75,22 @@ class OpenStack:
 
     def find(self, token: str, login: OpenStackLogin) -> Pushed | None:
         with glance.connected(login, "list its images") as images:
-            for image in images.having(TOKEN, token):
-                if image["status"] == "active":
-                    return Pushed(identifier=image["id"], account=images.account)
-            return None
+            whole = _whole(token, images)
+            return Pushed(identifier=whole, account=images.account) if whole else None
 
     def delete(self, identifier: str, login: OpenStackLogin) -> None:
         with glance.connected(login, f'delete the image "{identifier}"') as images:
             images.delete(identifier)
+
+
+def _whole(token: str, images: glance.Glance) -> str | None:
+    """The image of a token; what a killed push left unfinished, and nobody can finish, goes."""
+    found = images.having(TOKEN, token)
+    whole = [image["id"] for image in found if image["status"] == "active"]
+    for image in found:
+        if image["id"] not in whole:
+            images.delete(image["id"])
+    return whole[0] if whole else None
 
 
 def _attributes(image: ProviderImage, disk: Path, login: OpenStackLogin) -> Mapping[str, Any]:

@@ -51,20 +51,17 @@ class Glance:
 
     def list_first(self) -> None:
         """Ask for any one image, which needs all that a push needs but the room."""
-        self.adapter.get("/images", params={"limit": 1})
+        _read(self.adapter.get("/images", params={"limit": 1}), "images")
 
     def having(self, key: str, value: str) -> list[Mapping[str, Any]]:
         """The project's own images with this property; others' public ones may have it too."""
-        found = self.adapter.get("/images", params={key: value, "owner": self.project}).json()
-        return [
-            image
-            for image in found["images"]
-            if image.get(key) == value and image["owner"] == self.project
-        ]
+        mine = {key: value, "owner": self.project}
+        found = _read(self.adapter.get("/images", params=mine), "images")["images"]
+        return [image for image in found if mine.items() <= image.items()]
 
     def create(self, attributes: Mapping[str, Any]) -> str:
         """Register an image without content; its id."""
-        return str(self.adapter.post("/images", json=dict(attributes)).json()["id"])
+        return str(_read(self.adapter.post("/images", json=dict(attributes)), "id")["id"])
 
     def upload(self, identifier: str, disk: Path, advance: Callable[[int], None]) -> None:
         """Send the content and compare what Glance says it stored."""
@@ -80,7 +77,7 @@ class Glance:
                 log=False,
                 timeout=(_PATIENCE, _STORING),
             )
-        stored = self.adapter.get(f"/images/{identifier}").json()
+        stored = _read(self.adapter.get(f"/images/{identifier}"), "status")
         algorithm = stored.get("os_hash_algo") or "md5"
         digest = stored.get("os_hash_value") or stored.get("checksum")
         if algorithm != content.digest.name:
@@ -200,6 +197,19 @@ def _words(error: Any, login: OpenStackLogin) -> str:
     for secret in login.secrets:
         said = said.replace(secret.reveal(), REDACTED)
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+
+
+def _read(answer: Any, key: str) -> dict[str, Any]:
+    """A response's JSON object; with a wrong address it may be anybody's who answers."""
+    try:
+        content: dict[str, Any] = answer.json()
+    except ValueError:
+        content = {}
+    if key not in content:
+        address = answer.url.partition("?")[0]
+        msg = f'What answers at "{address}" is not OpenStack\'s image service'
+        raise CloudError(msg, hint="Check the address of Glance that the provider gives")
+    return content
 
 
 class _Content:
