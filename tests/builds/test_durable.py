@@ -1,8 +1,10 @@
 """What `builds.work` promises, held against the durable engine that is behind it."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -146,9 +148,27 @@ def test_what_a_dead_process_kept_for_itself_is_taken_over(
         until(lambda: done == [ONE])
 
 
+def test_jobs_that_ended_long_ago_are_forgotten(work: DurableWork, tmp_path: Path) -> None:
+    work.submit(Job.BUILD, ONE)
+    with running(tmp_path, lambda _job, _image_id, record: record("step", lambda: None)):
+        until(lambda: not work.active())
+    work.submit(Job.BUILD, TWO)
+    database = tmp_path / "work.db"
+    work.forget(older_than=timedelta(days=1))
+    assert _mentions(database, ONE)
+    work.forget(older_than=timedelta(0))
+    assert not _mentions(database, ONE)
+    assert work.active() == {TWO}
+
+
 def test_the_database_is_the_owners_alone(work: DurableWork, tmp_path: Path) -> None:
     work.submit(Job.BUILD, ONE)
     assert (tmp_path / "work.db").stat().st_mode & 0o077 == 0
+
+
+def _mentions(database: Path, image_id: str) -> bool:
+    with closing(sqlite3.connect(database)) as connection:
+        return f"{image_id}." in "\n".join(connection.iterdump())
 
 
 def _holds(values: list[object], number: int) -> bool:

@@ -42,7 +42,7 @@ def base_image(factory: Factory, **parameters: Any) -> str:
 
 def settled(factory: Factory, image_id: str) -> Image:
     """An image, once it is settled."""
-    until(lambda: _get(factory, image_id).settled, seconds=20)
+    until(lambda: _get(factory, image_id).settled)
     return _get(factory, image_id)
 
 

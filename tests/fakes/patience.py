@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], object], *, seconds: float = 10) -> float:
+def until(condition: Callable[[], object], *, seconds: float = 20) -> float:
     """Wait until something is so; gives the seconds that it took, or fails."""
     began = time.monotonic()
     while not condition():

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from imagefactory.builds.work import Job, Perform, State
@@ -26,6 +27,9 @@ class Inbox:
 
     def status(self, image_id: str) -> State:
         return State.WAITING if image_id in self.active() else State.IDLE
+
+    def forget(self, *, older_than: timedelta) -> None:
+        pass
 
     def active(self) -> frozenset[str]:
         return frozenset(image_id for _, image_id in self.jobs)

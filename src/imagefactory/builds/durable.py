@@ -3,9 +3,10 @@
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 from dbos import DBOSPortableJSONSerializer as Json
@@ -24,6 +25,7 @@ _BUILD: Final = "build"
 _CARE: Final = "care"  #: what must not wait behind builds
 _WAITING: Final = ["ENQUEUED", "DELAYED"]
 _BEGUN: Final = "PENDING"
+_ENDED: Final = ["SUCCESS", "ERROR", "CANCELLED"]
 
 
 def lane(job: Job, *, private_to: str | None = None) -> str:
@@ -57,12 +59,12 @@ class DurableWork:
         self._client().enqueue(options, image_id)
 
     def cancel(self, image_id: str) -> None:
-        waiting = self._under_way(image_id, states=_WAITING)
+        waiting = self._jobs(workflow_id_prefix=f"{image_id}.", states=_WAITING)
         self._client().cancel_workflows([job.workflow_id for job in waiting])
 
     def resume(self) -> None:
-        begun = self._under_way(states=[_BEGUN])
-        kept = [job for job in self._under_way(states=_WAITING) if _is_private(job)]
+        begun = self._jobs(states=[_BEGUN])
+        kept = [job for job in self._jobs(states=_WAITING) if _is_private(job)]
         owners = {job.executor_id for job in begun} | {job.queue_name for job in kept}
         for owner in owners - {None}:
             with self._executors.inherit(str(owner)) as dead:
@@ -70,13 +72,18 @@ class DurableWork:
                     self._take_over(str(owner))
 
     def status(self, image_id: str) -> State:
-        jobs = self._under_way(image_id, states=[*_WAITING, _BEGUN])
+        jobs = self._jobs(workflow_id_prefix=f"{image_id}.", states=[*_WAITING, _BEGUN])
         if any(job.status == _BEGUN for job in jobs):
             return State.RUNNING
         return State.WAITING if jobs else State.IDLE
 
+    def forget(self, *, older_than: timedelta) -> None:
+        before = datetime.now(UTC) - older_than
+        ended = self._jobs(states=_ENDED, completed_before=before.isoformat())
+        self._client().delete_workflows([job.workflow_id for job in ended])
+
     def active(self) -> frozenset[str]:
-        jobs = self._under_way(states=[*_WAITING, _BEGUN])
+        jobs = self._jobs(states=[*_WAITING, _BEGUN])
         return frozenset(_image_of(job) for job in jobs)
 
     def close(self) -> None:
@@ -90,25 +97,16 @@ class DurableWork:
 
     def _take_over(self, owner: str) -> None:
         """Bring the jobs of a dead executor to the queues that we serve. Its lock is ours meanwhile."""
-        begun = self._client().list_workflows(
-            status=_BEGUN, executor_id=owner, load_input=False, load_output=False
-        )
-        kept = self._client().list_workflows(
-            status=_WAITING, queue_name=owner, load_input=False, load_output=False
-        )
+        begun = self._jobs(states=[_BEGUN], executor_id=owner)
+        kept = self._jobs(states=_WAITING, queue_name=owner)
         for job in [*begun, *kept]:
             log.info("Going on with %s, which %s has left", job.workflow_id, owner)
             queue = lane(Job(job.name), private_to=self._private_to)
             self._client().resume_workflow(job.workflow_id, queue_name=queue)
 
-    def _under_way(
-        self, image_id: str | None = None, *, states: Iterable[str]
-    ) -> list[WorkflowStatus]:
+    def _jobs(self, *, states: Sequence[str], **narrow: Any) -> list[WorkflowStatus]:
         return self._client().list_workflows(
-            workflow_id_prefix=None if image_id is None else f"{image_id}.",
-            status=list(states),
-            load_input=False,
-            load_output=False,
+            status=list(states), load_input=False, load_output=False, **narrow
         )
 
     def _client(self) -> DBOSClient:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,15 +16,18 @@ _PERIOD: Final = 0.5  #: seconds between two records of a percentage
 
 
 class BuildLog:
-    """The log of one image: a file that grows by whole lines, each with the time in UTC."""
+    """The log of one image: a file that grows by whole lines, each with the time in UTC.
+
+    On a full disk lines are lost: a build must be able to say why it failed, and to clean up.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._file = self._path.open("a", buffering=1, encoding="utf-8", errors="replace")
+        self._file = self._path.open("ab", buffering=0)
         return self
 
     def __exit__(
@@ -32,16 +36,18 @@ class BuildLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def __call__(self, text: str) -> None:
         """Write a line, or several. What comes after the end of the block is lost."""
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-        with self._lock:
-            if self._file is None or self._file.closed:
-                return
-            self._file.write("".join(f"{moment}Z {line}\n" for line in text.splitlines()))
+        lines = "".join(f"{moment}Z {line}\n" for line in text.splitlines())
+        with self._lock, suppress(OSError):
+            if self._file is not None:
+                self._file.write(lines.encode(errors="replace"))
 
 
 class Reporter:

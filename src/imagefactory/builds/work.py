@@ -1,6 +1,7 @@
 """The port to the durable engine: which jobs there are, and what can be asked about them."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -63,6 +64,10 @@ class Work(Protocol):
 
     def status(self, image_id: str) -> State:
         """How far the jobs of an image are."""
+        ...
+
+    def forget(self, *, older_than: timedelta) -> None:
+        """Drop what is kept of jobs that ended so long ago."""
         ...
 
     def active(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _LOOK: Final = 0.3  #: seconds between looks at who wants a build stopped
 _SWEEP: Final = 5.0  #: seconds between looks at what dead processes have left
+_MEMORY: Final = timedelta(days=7)  #: how long the durable engine knows jobs that have ended
 _PATIENCE: Final = 10.0  #: seconds for a predecessor to end, and for builds to stop
 
 
@@ -59,9 +61,12 @@ class Worker:
                     self._delete(image)
         self._settlement.release(image_id)
 
-    def tend(self, stop: threading.Event) -> None:
-        """Look after the jobs until told to stop: cancel what somebody cancelled, resume what was left."""
-        swept = float("-inf")
+    def tend(self, stop: threading.Event, *, sweep: bool = True) -> None:
+        """Look after the jobs until told to stop: cancel what somebody cancelled, resume what was left.
+
+        Without `sweep`, what others have left is left to others.
+        """
+        swept = float("-inf") if sweep else float("inf")
         while not stop.is_set():
             try:
                 self._pass_on_cancellations()
@@ -175,7 +180,7 @@ class Worker:
     def _fail(self, image_id: str, failure: FactoryError) -> None:
         try:
             self._settlement.fail(image_id, failure)
-        except StoreError:
+        except (StoreError, OSError):
             # The disk may be full; what the build has left is what can be spared.
             self._scratch(image_id).clear()
             self._settlement.fail(image_id, failure)
@@ -240,6 +245,7 @@ def serve(workshop: Workshop, *, executor: str, stop: threading.Event) -> None:
     """Like `run_worker`, in a workshop that is open."""
     with _serving(workshop, executor) as worker:
         workshop.vault.sweep()
+        workshop.work.forget(older_than=_MEMORY)
         log.info("The worker %s works on %s", executor, workshop.config.state)
         try:
             worker.tend(stop)
@@ -252,7 +258,9 @@ def working_here(workshop: Workshop, executor: str) -> Iterator[None]:
     """Do in this process what it hands in; what is not done at the end of the block is cancelled."""
     stop = threading.Event()
     with _serving(workshop, executor, private=True) as worker:
-        tender = threading.Thread(target=worker.tend, args=(stop,), name="tender", daemon=True)
+        tender = threading.Thread(
+            target=worker.tend, args=(stop,), kwargs={"sweep": False}, name="tender", daemon=True
+        )
         tender.start()
         try:
             yield
