@@ -15,7 +15,7 @@ from imagefactory.engine.packages.apt_sources import (
     Source,
     repository_line,
 )
-from imagefactory.engine.packages.locked import write_lock
+from imagefactory.engine.packages.locked import checked, write_lock, write_present_sources
 from imagefactory.engine.plan import Build, Step
 
 
@@ -51,7 +51,7 @@ class ResolveApt(Step):
         build.tools.log(f"Locked {base} packages for the base, and {added} for the template")
 
     def _given(self, text: str) -> Lock:
-        lock = Lock.loads(text)
+        lock = checked(Lock.loads(text))
         mine, its = (self.system, self.version, self.arch), (lock.system, lock.version, lock.arch)
         if mine != its:
             msg = f'The lock is for "{" ".join(its)}", and the template for "{" ".join(mine)}"'
@@ -68,6 +68,7 @@ class ResolveApt(Step):
             base = solve(root, (*MINIMAL, *self.base), recommends=False)
             build.report(50)
             epoch = root.epoch
+            write_present_sources(build, (source.name for source in root.sources))
             added: Sequence[Found] = []
             if self.packages and not foreign:
                 added = solve(root, self.packages, recommends=self.recommends, installed=_all(base))

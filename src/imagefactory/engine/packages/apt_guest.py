@@ -40,12 +40,15 @@ xargs -r -a {PLACE}/automatic apt-mark -qq auto
 xargs -r -a {PLACE}/manual apt-mark -qq manual
 """
 
-#: Kernels do not make theirs while packages are being installed (`INITRD=No`): one is enough.
+#: What the hooks of a kernel's installation leave out under `INITRD=No` (see initramfs-tools' hook).
 _INITRAMFS: Final = """
+unset INITRD
 for modules in /lib/modules/*; do
     version=${modules##*/}
-    if [ -e "/boot/vmlinuz-$version" ] && [ ! -e "/boot/initrd.img-$version" ]; then
+    kernel=/boot/vmlinuz-$version
+    if [ -e "$kernel" ] && [ ! -e "/boot/initrd.img-$version" ]; then
         update-initramfs -c -k "$version"
+        linux-update-symlinks upgrade "$version" "$kernel"
     fi
 done
 """
@@ -72,6 +75,9 @@ class Guest:
     build: Build
     change: Change
     files: PackageFiles
+    initramfs_later: bool = (
+        False  #: by `make_initramfs`, once, and not with each kernel and trigger
+    )
 
     def bootstrap(self, essential: Sequence[Stanza]) -> None:
         """Let dpkg install packages whose files are only unpacked, so that it works from then on."""
@@ -127,7 +133,7 @@ class Guest:
                     "DEBIAN_FRONTEND": "noninteractive",
                     "DEBCONF_NONINTERACTIVE_SEEN": "true",
                     "SYSTEMD_OFFLINE": "1",
-                    "INITRD": "No",
+                    **({"INITRD": "No"} if self.initramfs_later else {}),
                     "APT_CONFIG": f"{PLACE}/apt.conf",
                     "SOURCE_DATE_EPOCH": str(self.files.built),
                 },

@@ -71,7 +71,7 @@ class InstallBase(Step):
         with _gathered(build, packages) as files, _first_change(build, tree) as change:
             essential = _essential(files.stanzas)
             _extract(change.sandbox, tree, files, essential)
-            guest = Guest(build=build, change=change, files=files)
+            guest = Guest(build=build, change=change, files=files, initramfs_later=True)
             build.report(10, f"Installing {len(essential)} essential packages")
             guest.watched(packages=len(essential), percents=range(10, 30)).bootstrap(essential)
             rest = len(packages) - len(essential)
@@ -116,7 +116,6 @@ class InstallPackages(Step):
             guest.watched(packages=len(packages), percents=range(85)).install(
                 packages, manual=manual
             )
-            guest.make_initramfs()
             guest.tidy()
             guest.check(packages)
 

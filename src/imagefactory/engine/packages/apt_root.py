@@ -16,7 +16,7 @@ from imagefactory.engine.locks import wait_for_lock
 from imagefactory.engine.mirrors import rewrite, shown
 from imagefactory.engine.objects import digest
 from imagefactory.engine.packages.apt_metadata import Metadata, ask, lay_out
-from imagefactory.engine.packages.apt_sources import Source
+from imagefactory.engine.packages.apt_sources import Source, keyring_suffix
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
 
@@ -97,8 +97,12 @@ class AptRoot:
         for line in found.splitlines():
             uri, _, path = line.partition(" ")
             number = int(uri.rstrip("/").rpartition("/")[2])
-            text = (self.folder / Path(path).relative_to(_PLACE)).read_text(errors="replace")
-            yield self.sources[number], text
+            yield self.sources[number], self._outside(Path(path)).read_text("utf-8", "replace")
+
+    def _outside(self, path: Path) -> Path:
+        """Where a file that apt names lies; an index that came unpacked is a link to the local copy."""
+        found = self.folder / path.relative_to(_PLACE)
+        return self._outside(found.readlink()) if found.is_symlink() else found
 
 
 @contextmanager
@@ -154,7 +158,7 @@ def _trust(root: AptRoot, keyring: Path | None, number: int) -> dict[str, str]:
     if keyring is None:
         return {**options, "trusted": "yes"}
     content = keyring.read_bytes()
-    name = f"{number}.asc" if content.startswith(b"-----BEGIN") else f"{number}.gpg"
+    name = f"{number}{keyring_suffix(content)}"
     write_atomically(root.folder / "keyrings" / name, content)
     return {**options, "signed-by": f"{_PLACE}/keyrings/{name}"}
 

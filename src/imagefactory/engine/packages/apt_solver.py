@@ -15,7 +15,7 @@ from imagefactory.engine.packages.apt_sources import Source
 from imagefactory.engine.packages.deb822 import Stanza, dumps, named, package_names, stanzas
 
 #: What every system of the family has (Debian Policy 2.5, 3.8); apt is what the factory installs with.
-MINIMAL: Final = ("?essential", "?priority(^required$)", "apt")
+MINIMAL: Final = ("?essential", "?priority(required)", "apt")
 
 #: A package's name, and what apt takes behind it: an architecture, and a version or a suite.
 _REQUEST: Final = re.compile(

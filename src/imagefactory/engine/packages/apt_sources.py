@@ -1,8 +1,8 @@
 """Package sources of the Debian family: what a template, a system or a machine's `/etc/apt` names."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -21,6 +21,9 @@ ARCHITECTURES: Final[Mapping[str, str]] = {
     "armv7l": "armhf",
     "s390x": "s390x",
 }
+
+#: How apt tells a text (armoured) keyring from a binary one.
+SUFFIXES: Final = (".asc", ".gpg")
 
 _LINE: Final = re.compile(
     r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<url>\S+)\s+(?P<suite>\S+)(?P<components>(?:\s+\S+)*)"
@@ -91,6 +94,12 @@ class Archive:
             for suite in self.suites
         )
 
+    def only(self, names: Collection[str] | None) -> "Archive":
+        """The archive without the suites that it was found not to have; None: nobody has looked."""
+        if names is None:
+            return self
+        return replace(self, suites=tuple(suite for suite in self.suites if suite.name in names))
+
     def place(self, suite: Suite) -> str:
         """The URL below which a suite's `dists` lies."""
         url = self.url.rstrip("/")
@@ -142,6 +151,12 @@ class Line:
         """Whether the archive is on the web, and the names in it lead nowhere else."""
         words = (self.suite, *self.components)
         return self.url.startswith(("http://", "https://")) and all(map(_plain, words))
+
+
+def keyring_suffix(content: bytes) -> str:
+    """The end of the name that a keyring's file must have for apt to read it."""
+    text, binary = SUFFIXES
+    return text if content.startswith(b"-----BEGIN") else binary
 
 
 def _plain(word: str) -> bool:

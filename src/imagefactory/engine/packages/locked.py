@@ -1,15 +1,31 @@
 """The lock as the steps of one build hand it on, and the step that fetches all it names."""
 
+import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from imagefactory.core.errors import BuildError
+from imagefactory.core.errors import BuildError, RequestError
 from imagefactory.core.lock import Lock
 from imagefactory.engine.download import Wanted, download
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.plan import Build, Step
 
 NAME: Final = "lock.json"
+_SOURCES: Final = "sources.json"
+
+#: What a package's name, version, architecture, digest and layer look like (Debian Policy 5.6).
+_FORMS: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"[A-Za-z0-9][A-Za-z0-9+.-]*",
+        r"[A-Za-z0-9][A-Za-z0-9.+:~-]*",
+        r"[a-z0-9-]+",
+        r"[0-9a-f]{64}",
+        r"base|packages",
+    )
+)
 _MB: Final = 1_000_000
 
 
@@ -27,6 +43,27 @@ def write_lock(build: Build, lock: Lock) -> None:
     text = lock.dumps()
     for folder in (build.artifacts, build.scratch):
         write_atomically(folder / NAME, text)
+
+
+def present_sources(build: Build) -> set[str] | None:
+    """The names of the distribution's sources that its archive has; None when nobody has looked."""
+    path = build.scratch / _SOURCES
+    return set(json.loads(path.read_text())) if path.exists() else None
+
+
+def write_present_sources(build: Build, names: Iterable[str]) -> None:
+    """Remember which of the distribution's sources there are."""
+    write_atomically(build.scratch / _SOURCES, json.dumps(sorted(names)))
+
+
+def checked(lock: Lock) -> Lock:
+    """A lock from somebody else, whose names and digests end up in paths and command lines."""
+    for package in lock.packages:
+        values = package.name, package.version, package.arch, package.sha256, package.layer
+        if not all(pattern.fullmatch(value) for pattern, value in zip(_FORMS, values, strict=True)):
+            msg = f'The lock has a malformed entry for the package "{package.name}"'
+            raise RequestError(msg)
+    return lock
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,81 @@
+"""Bills of material: what is installed in a tree, read from its package database without booting it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from imagefactory.core.errors import BuildError
+from imagefactory.core.icicle import DISABLED, Icicle, InstalledPackage, render, with_extras
+from imagefactory.engine.files import write_atomically
+from imagefactory.engine.packages.deb822 import Stanza, stanzas
+from imagefactory.engine.plan import Build, Step
+from imagefactory.engine.tree import Tree
+
+NAME: Final = "icicle.xml"
+_STATUS: Final = "/var/lib/dpkg/status"
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class DebianPackage:
+    """One entry of dpkg's database (dpkg-query(1))."""
+
+    name: str
+    arch: str
+    version: str
+    selection: str  #: what is wanted: `install`, `hold`, `deinstall` or `purge`
+    state: str  #: what is: `installed`, `config-files`, …
+
+
+def read_status(text: str) -> tuple[DebianPackage, ...]:
+    """The packages in dpkg's status file, in the order in which dpkg lists them."""
+    return tuple(sorted(filter(None, map(_package, stanzas(text)))))
+
+
+def _package(stanza: Stanza) -> DebianPackage | None:
+    match stanza.get("Status", "").split():
+        case [selection, _, state] if "Package" in stanza:
+            return DebianPackage(
+                name=stanza["Package"],
+                arch=stanza.get("Architecture", ""),
+                version=stanza.get("Version", ""),
+                selection=selection,
+                state=state,
+            )
+        case _:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribePackages(Step):
+    """Writes the ICICLE of a Debian family tree into the artifacts (`icicle.xml`).
+
+    Its packages are the names that `dpkg --get-selections` shows as `install`. The lines that the
+    template's `extra_command` prints inside the tree are attached in the same order.
+    """
+
+    weight = 1
+
+    description: str | None = None  #: the template's
+    extra_command: str | None = None
+    enabled: bool = True  #: parameter `generate_icicle`
+
+    @property
+    def activity(self) -> str:
+        return "Listing packages"
+
+    def run(self, build: Build) -> None:
+        text = self._icicle(build) if self.enabled else DISABLED
+        write_atomically(build.artifacts / NAME, text)
+
+    def _icicle(self, build: Build) -> str:
+        tree = Tree.load(build)
+        status = tree.read(_STATUS)
+        if status is None:
+            msg = f'The tree has no package database at "{_STATUS}"'
+            raise BuildError(msg)
+        known = read_status(status.decode())
+        names = [package.name for package in known if package.selection == "install"]
+        packages = tuple(InstalledPackage(name=name) for name in names)
+        if self.extra_command is not None:
+            output = tree.run(["sh", "-c", self.extra_command], quiet=True)
+            packages = with_extras(names, output)
+        return render(Icicle(description=self.description, packages=packages))
