@@ -34,8 +34,9 @@ _FOUND: Final = (
     'for path in "$@" /boot/vmlinuz-*; do if [ -e "$path" ]; then echo "$path"; fi; done'
 )
 
-# What grub-install does, but for asking the disk, which is not there yet. The core that a BIOS starts
-# looks on the disk that it was started from, so that another with the same ids does not matter.
+# What grub-install does, but for asking the disk, which is not there yet; its own core for a BIOS has the
+# same bytes. That core looks on the disk that it was started from, so that another with the same ids does
+# not matter.
 _INSTALL: Final = r"""
 set -eu
 modules() {
@@ -46,7 +47,7 @@ if [ "$1" = yes ]; then
     modules i386-pc
     cp /usr/lib/grub/i386-pc/boot.img /boot/grub/i386-pc/
     grub-mkimage --format=i386-pc --directory=/usr/lib/grub/i386-pc --prefix='(,gpt1)/boot/grub' \
-        --output=/boot/grub/i386-pc/core.img biosdisk part_gpt ext2
+        --output=/boot/grub/i386-pc/core.img ext2 part_gpt biosdisk
 fi
 if [ "$2" = yes ]; then
     modules x86_64-efi
