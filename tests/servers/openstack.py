@@ -4,11 +4,13 @@ import getpass
 import grp
 import os
 import secrets
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +23,7 @@ from keystoneauth1.session import Session
 from servers.environment import FOLDER, programs
 
 HERE: Final = Path(__file__).resolve().parent
+_KEPT: Final = FOLDER / "prepared"
 _STARTING: Final = 90.0  # seconds; neighbours may be busy
 _LIMIT: Final = 1800  # seconds that a server lives at most
 ADMIN: Final = "admin"
@@ -80,11 +83,9 @@ def running(state: Path) -> Iterator[OpenStackServers]:
             passwords={name: secrets.token_urlsafe(12) for name in (ADMIN, USER, "glance")},
         )
         _configure(servers, state)
-        _prepare_keystone(servers, state, binaries)
+        _prepare(servers, state, binaries)
         stack.enter_context(_serving("keystone", identity, state, binaries))
         _fill_keystone(servers)
-        config = ["--config-file", str(state / "glance-api.conf")]
-        _run([str(binaries / "glance-manage"), *config, "db_sync"], state)
         stack.enter_context(_serving("glance", image, state, binaries))
         yield servers
 
@@ -92,6 +93,8 @@ def running(state: Path) -> Iterator[OpenStackServers]:
 def _listening() -> socket.socket:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    # The server sets it on the sockets that it makes itself; without it every answer waits 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.listen(64)
     return listener
 
@@ -117,18 +120,31 @@ def _configure(servers: OpenStackServers, state: Path) -> None:
         (state / name).write_text(text)
 
 
-def _prepare_keystone(servers: OpenStackServers, state: Path, binaries: Path) -> None:
-    manage = [str(binaries / "keystone-manage"), "--config-file", str(state / "keystone.conf")]
-    group = grp.getgrgid(os.getgid()).gr_name
-    owner = ["--keystone-user", getpass.getuser(), "--keystone-group", group]
-    _run([*manage, "db_sync"], state)
-    _run([*manage, "fernet_setup", *owner], state)
-    _run([*manage, "credential_setup", *owner], state)
+def _prepare(servers: OpenStackServers, state: Path, binaries: Path) -> None:
+    """Empty databases and keys, kept for the next time beside the programs, and an administrator."""
+    keystone = [str(binaries / "keystone-manage"), "--config-file", str(state / "keystone.conf")]
+    if not _KEPT.exists():
+        glance = [str(binaries / "glance-manage"), "--config-file", str(state / "glance-api.conf")]
+        group = grp.getgrgid(os.getgid()).gr_name
+        owner = ["--keystone-user", getpass.getuser(), "--keystone-group", group]
+        _run([*keystone, "db_sync"], state)
+        _run([*keystone, "fernet_setup", *owner], state)
+        _run([*keystone, "credential_setup", *owner], state)
+        _run([*glance, "db_sync"], state)
+        unfinished = Path(tempfile.mkdtemp(dir=_KEPT.parent))
+        for name in ("keystone.db", "glance.db"):
+            shutil.copy(state / name, unfinished)
+        for name in ("fernet", "credential"):
+            shutil.copytree(state / name, unfinished / name)
+        with suppress(OSError):  # another session has been faster
+            unfinished.rename(_KEPT)
+    else:
+        shutil.copytree(_KEPT, state, dirs_exist_ok=True)
     bootstrap = ["bootstrap", "--bootstrap-region-id", "RegionOne"]
     for interface in ("admin", "internal", "public"):
         bootstrap += [f"--bootstrap-{interface}-url", f"{servers.keystone}/v3"]
     password = {"OS_BOOTSTRAP_PASSWORD": servers.passwords[ADMIN]}
-    _run([*manage, *bootstrap], state, env=password)
+    _run([*keystone, *bootstrap], state, env=password)
 
 
 def _fill_keystone(servers: OpenStackServers) -> None:
