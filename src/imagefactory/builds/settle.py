@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from imagefactory.builds.work import Job
 from imagefactory.builds.workshop import Workshop
-from imagefactory.core.errors import BuildError, FactoryError
+from imagefactory.core.errors import BuildError, FactoryError, RequestError
 from imagefactory.core.images import BaseImage, Image, ProviderImage, Status
 from imagefactory.plugins.contract import Pushed
 
@@ -68,7 +68,7 @@ class Settlement:
             # Base images have always had a period here, and the others none.
             period = "." if isinstance(image, BaseImage) else ""
             activity = f"{image.title} build failed with exception{period}"
-            return image.to(Status.FAILED, activity=activity, error=str(failure))
+            return image.to(Status.FAILED, activity=activity, error=told(failure))
 
         self._change(image_id, edit)
 
@@ -79,7 +79,7 @@ class Settlement:
             if image.status is not Status.DELETING:
                 return image
             activity = "Failed to delete image."
-            return image.to(Status.DELETEFAILED, activity=activity, error=str(failure))
+            return image.to(Status.DELETEFAILED, activity=activity, error=told(failure))
 
         self._change(image_id, edit)
 
@@ -127,6 +127,16 @@ class Settlement:
         told = image.error or image.activity
         log.info("%s %s is %s: %s", image.title, image_id, image.status, told)
         return image
+
+
+def told(failure: FactoryError) -> str:
+    """What clients are shown: the sentence, and what to do about it.
+
+    The sentences about what was asked for are compared by programs to the letter, so they stay alone.
+    """
+    if failure.hint is None or isinstance(failure, RequestError):
+        return failure.brief
+    return f"{failure.brief}. {failure.hint}"
 
 
 def parent_failed(child: Image, parent: Image) -> FactoryError:
