@@ -10,6 +10,8 @@ import pytest
 from contract import CloudContract, made_with, template
 from imagefactory.clouds.openstack import OpenStack, glance
 from imagefactory.clouds.openstack.login import (
+    CREDENTIALS_KEYS,
+    PROVIDER_KEYS,
     ApplicationCredential,
     OpenStackLogin,
     Password,
@@ -201,3 +203,9 @@ def test_without_the_client_library_images_are_made_and_the_push_says_what_to_in
     with pytest.raises(CloudError, match="client library is not installed") as error:
         cloud.check(login("{}", ORIGINAL))
     assert error.value.hint == 'Install it with: pip install "imagefactory[openstack]"'
+
+
+@pytest.mark.parametrize("key", sorted(PROVIDER_KEYS | CREDENTIALS_KEYS))
+def test_every_key_is_documented(key: str) -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "clouds.md"
+    assert f"`{key}`" in page.read_text()

@@ -10,14 +10,14 @@ from imagefactory.core.errors import RequestError
 from imagefactory.core.secret import Secret
 from imagefactory.plugins.texts import Fields
 
-_PROVIDER_KEYS: Final = frozenset(
+PROVIDER_KEYS: Final = frozenset(
     {
         *("glance-host", "glance-port", "image_endpoint", "auth_url"),
         *("region", "region_name", "interface", "verify"),
         *("container_format", "is_public", "min_disk", "min_ram", "properties"),
     }
 )
-_CREDENTIALS_KEYS: Final = frozenset(
+CREDENTIALS_KEYS: Final = frozenset(
     {
         *("auth_url", "strategy", "token", "region", "region_name"),
         *("username", "user_id", "user_domain_name", "user_domain_id", "password"),
@@ -98,8 +98,8 @@ def read(provider: str, credentials: Secret) -> OpenStackLogin:
         raise RequestError(msg, hint=error.brief) from None
     person = Fields.read(
         credentials.reveal(), what="credentials", element="openstack_credentials"
-    ).only(_CREDENTIALS_KEYS)
-    return _login(place.only(_PROVIDER_KEYS), person)
+    ).only(CREDENTIALS_KEYS)
+    return _login(place.only(PROVIDER_KEYS), person)
 
 
 def _login(place: Fields, person: Fields) -> OpenStackLogin:
