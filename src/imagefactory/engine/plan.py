@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
+from pprint import pformat
 from typing import Any, ClassVar, Protocol
 
 from imagefactory.core.secret import Secret
@@ -112,7 +113,7 @@ def _within(build: Build, start: int, share: int) -> Build:
 
 def show(plan: Plan) -> str:
     """A plan as text for people and golden files; secrets are not shown."""
-    return "".join(f"{step!r}\n" for step in plan)
+    return "".join(f"{pformat(step, width=100)}\n" for step in plan)
 
 
 def _plain(value: object) -> object:
