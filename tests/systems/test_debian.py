@@ -62,7 +62,7 @@ def test_the_boot_test_can_be_left_out(debian: Debian) -> None:
 def test_an_iso_is_refused_with_what_to_do(debian: Debian) -> None:
     iso = Install(type="iso", url="http://mirror.example.org/debian.iso")
     wanted = replace(TestDebian.template, os=replace(TestDebian.template.os, install=iso))
-    with pytest.raises(RequestError, match="debian.iso") as caught:
+    with pytest.raises(RequestError, match=r"debian\.iso") as caught:
         debian.plan_base(wanted, Parameters())
     assert caught.value.hint is not None
 
