@@ -140,6 +140,11 @@ def test_a_target_image_that_is_refused(
             "Must specify a template when requesting a snapshot-style build",
         ),
         (
+            {"template": a_template(), "parameters": {"snapshot": "yes"}},
+            RequestError,
+            "No plugin offers snapshot-style builds",
+        ),
+        (
             {"provider": "no such", "template": a_template()},
             RequestError,
             'The provider "no such" is not a name',

@@ -1,10 +1,11 @@
 """How jobs end: what an image becomes, what it says, and what is left behind."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,8 +15,14 @@ from fakes.shop import Shop
 from fakes.work import unrecorded
 from imagefactory.builds.claim import claim
 from imagefactory.builds.work import Interrupted, Job
-from imagefactory.core.images import BaseImage, ProviderImage, Status, TargetImage
+from imagefactory.builds.worker import Worker
+from imagefactory.core.errors import StoreError
+from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
 from imagefactory.core.secret import Secret
+from imagefactory.store.database import Store
+
+T = TypeVar("T")
+ImageT = TypeVar("ImageT", bound=Image)
 
 RIGHT = Secret("right")
 
@@ -113,11 +120,11 @@ def test_a_target_inherits_the_icicle(shop: Shop) -> None:
     assert shop.factory.image(TargetImage, image.id).icicle == "<icicle/>"
 
 
-def test_a_failure_is_one_sentence_and_its_hint_is_in_the_log(shop: Shop) -> None:
+def test_a_failure_is_one_sentence_and_what_to_do_about_it(shop: Shop) -> None:
     image = built(shop, step1="fail")
     assert image.status is Status.FAILED
     assert image.activity == "Base Image build failed with exception."
-    assert image.error == 'The package "nosuch" is unknown'
+    assert image.error == 'The package "nosuch" is unknown. Did you mean "such"?'
     assert 'Did you mean "such"?' in shop.factory.log_file(image.id).read_text()
     assert not list((shop.state / "scratch").iterdir())
     assert not shop.factory.body(image.id).exists()
@@ -125,7 +132,10 @@ def test_a_failure_is_one_sentence_and_its_hint_is_in_the_log(shop: Shop) -> Non
 
 def test_a_full_disk_is_told_as_such(shop: Shop) -> None:
     image = built(shop, step0="full")
-    assert image.error == f'The host has no room left for the image "{image.id}"'
+    assert image.error == (
+        f'The host has no room left for the image "{image.id}".'
+        " Delete images, or make the file system larger"
+    )
 
 
 def test_a_bug_is_told_to_nobody_but_the_log(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,6 +145,49 @@ def test_a_bug_is_told_to_nobody_but_the_log(shop: Shop, caplog: pytest.LogCaptu
     assert "KeyError" in log
     assert "hunter2" not in log
     assert "KeyError" in caplog.text
+
+
+def test_a_store_that_is_full_until_the_scratch_folder_is_gone(shop: Shop) -> None:
+    class Full(Store):
+        """A store on a disk that the scratch folder of the build has filled."""
+
+        def change(self, id: str, edit: Callable[[Image], ImageT]) -> ImageT:
+            if (shop.state / "scratch" / id / "notes.json").exists():
+                msg = "The database is full"
+                raise StoreError(msg)
+            return super().change(id, edit)
+
+    image = shop.factory.create_base_image(template=a_template(), parameters={"step2": "fail"})
+    workshop = replace(shop.workshop, store=Full(engine=shop.workshop.store.engine))
+    Worker(workshop).perform(Job.BUILD, image.id, unrecorded)
+    failed = shop.factory.image(BaseImage, image.id)
+    assert failed.error == 'The package "nosuch" is unknown. Did you mean "such"?'
+
+
+def test_a_build_that_another_program_has_begun_is_not_gone_on_with(shop: Shop) -> None:
+    image = shop.factory.create_base_image(template=a_template())
+
+    def record(name: str, action: Callable[[], T]) -> T:
+        planned: Any = ["Unpack", "Configure"]
+        return planned if name == "plan" else action()
+
+    shop.worker.perform(Job.BUILD, image.id, record)
+    error = (
+        f'The build of "{image.id}" was begun by another version of the program. Retry the image'
+    )
+    assert shop.factory.image(BaseImage, image.id).error == error
+    assert not ran(shop.state)
+
+
+def test_an_image_without_credentials_fails(shop: Shop) -> None:
+    image = shop.factory.create_provider_image(
+        provider="account", credentials=RIGHT, target="fake", template=a_template()
+    )
+    assert image.credentials_ref is not None
+    shop.workshop.vault.remove(image.credentials_ref)
+    shop.work()
+    error = str(shop.factory.image(ProviderImage, image.id).error)
+    assert error.endswith("are not kept any more")
 
 
 @pytest.mark.parametrize(

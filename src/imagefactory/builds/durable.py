@@ -103,6 +103,7 @@ class DurableWork:
             log.info("Going on with %s, which %s has left", job.workflow_id, owner)
             queue = lane(Job(job.name), private_to=self._private_to)
             self._client().resume_workflow(job.workflow_id, queue_name=queue)
+        self._client().delete_queue(owner)  # one that worked for itself had a queue of its name
 
     def _jobs(self, *, states: Sequence[str], **narrow: Any) -> list[WorkflowStatus]:
         return self._client().list_workflows(
