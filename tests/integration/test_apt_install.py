@@ -109,7 +109,7 @@ def publish(site: Site, folder: Path) -> None:
         (control / "postinst").write_text(f"#!/bin/sh\n{script}\n")
         (control / "postinst").chmod(0o755)
         deb = folder / f"{name}.deb"
-        command = ["dpkg-deb", "--root-owner-group", "--build", folder / name, deb]
+        command = ["dpkg-deb", "--root-owner-group", "--build", str(folder / name), str(deb)]
         subprocess.run(command, check=True, capture_output=True)
         content = deb.read_bytes()
         site.files[f"/{name}.deb"] = content

@@ -260,8 +260,8 @@ def test_unsigned_metadata_is_refused(build: Build, archive: Archive, site: Site
 def test_metadata_that_has_expired_is_refused(
     build: Build, archive: Archive, site: Site, key: Key
 ) -> None:
-    valid = {"Valid_Until": "Wed, 15 Nov 2023 00:00:00 UTC"}
-    publish(site, SYSTEM, suite="stable", key=key, **valid)
+    until = "Wed, 15 Nov 2023 00:00:00 UTC"
+    publish(site, SYSTEM, suite="stable", key=key, Valid_Until=until)
     error = refusal(build, archive)
     assert isinstance(error, VerificationError)
     assert "cannot be trusted: it has expired (invalid since" in str(error)

@@ -10,7 +10,7 @@ from imagefactory.core.lock import LockedPackage
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.packages.deb822 import Stanza
 from imagefactory.engine.packages.package_files import PLACE, PackageFiles
-from imagefactory.engine.plan import Build
+from imagefactory.engine.plan import Build, Report
 from imagefactory.engine.tree import Change
 
 #: Nothing starts while packages are installed (Debian's policy-rc.d, see invoke-rc.d(8)).
@@ -64,7 +64,7 @@ rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subg
 _FORMAT: Final = "${Package} ${Version} ${Architecture} ${db:Status-Status}\\n"
 _INSTALLING: Final = re.compile(r"(Unpacking|Setting up) \S+ ")
 _BROKEN: Final = re.compile(
-    r"dpkg: error processing (?:package|archive) (?:\S*/)?(?P<name>[^\s:_]+)\S* \([^)]*\):\n(?P<why>.+)"
+    r"dpkg: error processing (?:package|archive) (?:\S*/)?(?:\d+-)?(?P<name>[^\s:_]+)\S* \([^)]*\):\n(?P<why>.+)"
 )
 
 
@@ -119,7 +119,7 @@ class Guest:
     def watched(self, *, packages: int, percents: range) -> "Guest":
         """The same, with progress reported over a range of percents while packages are installed."""
         sandbox = self.change.sandbox
-        log = _Counting(sandbox.tools.log, self.build, whole=2 * packages, percents=percents)
+        log = Counting(sandbox.tools.log, self.build.report, whole=2 * packages, percents=percents)
         tools = replace(sandbox.tools, log=log)
         return replace(self, change=replace(self.change, sandbox=replace(sandbox, tools=tools)))
 
@@ -140,20 +140,20 @@ class Guest:
                 quiet=quiet,
             )
         except CommandFailed as error:
-            raise _explained(error) from error
+            raise explained(error) from error
 
     def _list(self, name: str, lines: Sequence[str]) -> None:
         write_atomically(self.files.folder / name, "".join(f"{line}\n" for line in lines))
 
 
-class _Counting:
+class Counting:
     """A log that reports progress by the packages that dpkg says it unpacks and sets up."""
 
     def __init__(
-        self, log: Callable[[str], None], build: Build, *, whole: int, percents: range
+        self, log: Callable[[str], None], report: Report, *, whole: int, percents: range
     ) -> None:
         self._log = log
-        self._build = build
+        self._report = report
         self._whole = max(whole, 1)
         self._percents = percents
         self._done = 0
@@ -163,10 +163,10 @@ class _Counting:
         if _INSTALLING.match(line):
             self._done = min(self._done + 1, self._whole)
             share = len(self._percents) * self._done // self._whole
-            self._build.report(self._percents.start + share)
+            self._report(self._percents.start + share)
 
 
-def _explained(error: CommandFailed) -> BuildError:
+def explained(error: CommandFailed) -> BuildError:
     """The failure as a sentence about a package or the disk, where the last lines tell of one."""
     if "No space left on device" in error.tail:
         msg = "The disk of the host became full while packages were installed"

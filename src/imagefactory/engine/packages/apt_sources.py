@@ -26,7 +26,8 @@ ARCHITECTURES: Final[Mapping[str, str]] = {
 SUFFIXES: Final = (".asc", ".gpg")
 
 _LINE: Final = re.compile(
-    r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<url>\S+)\s+(?P<suite>\S+)(?P<components>(?:\s+\S+)*)"
+    r"deb[ \t]+(?:\[(?P<options>[^\]\n]*)\][ \t]+)?"
+    r"(?P<url>\S+)[ \t]+(?P<suite>\S+)(?P<components>(?:[ \t]+\S+)*)"
 )
 
 
