@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from fakes.leaks import Host, processes_in
+from fakes.patience import settled
 from imagefactory.builds.factory import open_factory
-from imagefactory.cli.watch import follow
 from imagefactory.core.config import Config
 from imagefactory.core.images import Image, Status
 from integration.test_main_job import filled
@@ -44,8 +44,8 @@ def test_the_same_factory_builds_the_next_image(config: Config, template: str) -
             factory.create_base_image(template=text, parameters={"boot_test": False})
             for text in (filled(template, COMMAND="false"), filled(template))
         )
-        assert follow(factory, bad.id, shown=False).status is Status.FAILED
-        assert follow(factory, good.id, shown=False).status is Status.COMPLETE
+        assert settled(factory, bad.id).status is Status.FAILED
+        assert settled(factory, good.id).status is Status.COMPLETE
 
 
 def test_a_mirror_that_cannot_be_reached_is_named(config: Config, template: str) -> None:
@@ -60,4 +60,4 @@ def built(config: Config, template: str) -> Image:
     """What becomes of a base image, seen when its factory has closed."""
     with open_factory(config, in_process=True) as factory:
         asked = factory.create_base_image(template=template, parameters={"boot_test": False})
-        return follow(factory, asked.id, shown=False)
+        return settled(factory, asked.id)

@@ -15,8 +15,8 @@ import pytest
 
 from fakes.leaks import Host, processes_in
 from fakes.mirror import proxying
+from fakes.patience import settled, until
 from imagefactory.builds.factory import Factory, open_factory
-from imagefactory.cli.watch import follow
 from imagefactory.core.config import Config
 from imagefactory.core.icicle import parse as parse_icicle
 from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
@@ -68,7 +68,7 @@ def filled(template: str, **values: str) -> str:
 
 def made(factory: Factory, image: Image) -> Any:
     """The image once it is whole."""
-    image = follow(factory, image.id, shown=False)
+    image = settled(factory, image.id)
     assert image.status is Status.COMPLETE, image.error
     return image
 
@@ -148,7 +148,7 @@ def test_the_file_system_is_clean(built: Built, tmp_path: Path) -> None:
     table = subprocess.run(
         ["sfdisk", "--json", built.body], check=True, capture_output=True, text=True
     ).stdout
-    root = json.loads(table)["partitiontable"]["partitions"][-1]
+    root = max(json.loads(table)["partitiontable"]["partitions"], key=lambda row: row["size"])
     part = tmp_path / "root.ext4"
     copy = f"if={built.body}", f"of={part}", "bs=1M", "conv=sparse", f"skip={root['start'] // 2048}"
     subprocess.run(["dd", *copy, f"count={root['size'] // 2048}", "status=none"], check=True)
@@ -226,6 +226,5 @@ def test_the_disk_is_pushed_to_a_folder_and_to_a_real_glance(
         pushed = hashlib.sha256(glance.session().get(url).content).hexdigest()
         assert pushed == hashlib.sha256(body.read_bytes()).hexdigest()
         factory.delete(provider.id)
-        while factory.find(provider.id) is not None:
-            pass
+        until(lambda: factory.find(provider.id) is None)
     assert glance.images() == []
