@@ -76,10 +76,14 @@ def test_the_environment_of_the_caller_stays_out(monkeypatch: pytest.MonkeyPatch
     assert "s3cret" not in Tools().run(["env"])
 
 
-def test_a_time_limit_ends_the_tool(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("limit", "timeout"), [(None, 0.4), (0.4, None), (60, 0.4)])
+def test_a_time_limit_ends_the_tool(
+    tmp_path: Path, limit: float | None, timeout: float | None
+) -> None:
     pid = tmp_path / "pid"
+    tools = Tools(limit=limit)
     with pytest.raises(BuildError, match=r'^"sh" took longer than 0 s and was stopped$'):
-        Tools().run(["sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], timeout=0.4)
+        tools.run(["sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], timeout=timeout)
     assert gone(int(pid.read_text()))
 
 

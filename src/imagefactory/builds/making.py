@@ -84,7 +84,11 @@ class Making:
             scratch=self.scratch.folder,
             cache=config.cache,
             artifacts=self.artifacts,
-            tools=Tools(log=self.log, cancellation=self.cancellation),
+            tools=Tools(
+                log=self.log,
+                cancellation=self.cancellation,
+                limit=self.workshop.config.timeout,
+            ),
             report=Reporter(
                 image.id,
                 store=self.workshop.store,

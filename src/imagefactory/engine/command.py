@@ -65,6 +65,7 @@ class Tools:
 
     log: Callable[[str], None] = _silent
     cancellation: Cancellation = field(default_factory=Cancellation)
+    limit: float | None = None  #: seconds for each tool that is given no other
     path: str = (
         SEARCH_PATH  #: where programs are looked for, by us and by them; tests put fakes in front
     )
@@ -94,11 +95,12 @@ class Tools:
             argv, cwd=cwd, env=env, pass_fds=pass_fds, stdin=stdin, shown_as=shown
         ) as process:
             reader = _Reader(process, log=self.log, quiet=quiet, watch=watch)
-            ends = None if timeout is None else time.monotonic() + timeout
+            patience = self.limit if timeout is None else timeout
+            ends = None if patience is None else time.monotonic() + patience
             while reader.read(_TICK):
                 self.cancellation.check()
                 if ends is not None and time.monotonic() > ends:
-                    msg = f'"{_name(shown)}" took longer than {timeout:.0f} s and was stopped'
+                    msg = f'"{_name(shown)}" took longer than {patience:.0f} s and was stopped'
                     raise BuildError(msg)
             status = process.wait()
             self.cancellation.check()
