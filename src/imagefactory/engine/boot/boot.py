@@ -14,7 +14,7 @@ from imagefactory.engine.boot.overlay import overlay
 from imagefactory.engine.boot.qmp import Monitor
 from imagefactory.engine.boot.report import BootReport
 from imagefactory.engine.boot.request import Boot
-from imagefactory.engine.boot.running import Running, wire_pair
+from imagefactory.engine.boot.running import running, wire_pair
 from imagefactory.engine.boot.session import Session
 from imagefactory.engine.boot.shell import Answers, Shell
 from imagefactory.engine.boot.trial import BROKEN, STAGES, Trial
@@ -28,6 +28,9 @@ def boot(what: Boot, *, tools: Tools, emulator: Emulator, scratch: Path) -> Boot
     run it is the prompt that counts. `scratch` is a folder for what the machine writes, of which
     nothing stays. Whatever happens to this process, QEMU ends with it.
     """
+    if what.run and what.login is None:
+        msg = "Commands run in a login"
+        raise ValueError(msg)
     with ExitStack() as stack:
         session = _switch_on(what, tools, emulator, scratch, stack)
         try:
@@ -68,11 +71,12 @@ def _switch_on(
     for end in (console_end, commands_end, monitor_end):
         end.close()
     console.start()
+    ours = [keyboard, port, control]
     trial = Trial(
         disk=what.disk.name,
         firmware=what.firmware,
         console=console,
-        running=Running(process, [keyboard, port, control], tools.cancellation),
+        running=stack.enter_context(running(process, ours, tools.cancellation)),
         stages={name: console.watch(pattern) for name, pattern in STAGES.items()},
         broken=console.watch(BROKEN),
         log=what.log,

@@ -54,6 +54,9 @@ class Watch:
     line: str | None = None
     seconds: float | None = None
     before: Sequence[str] = ()  #: the lines said just before it
+    open: bool = (
+        False  #: whether the line that matched has not ended yet, so that more of it may come
+    )
 
     @property
     def seen(self) -> bool:
@@ -92,12 +95,12 @@ class Console:
         self._keep(data)
         *whole, partial = (self._partial + self._cleaner.feed(data)).split("\n")
         for line in whole:
-            self._look(line)
+            self._look(line, ended=True)
             if line.strip():
                 self.lines.append(line.rstrip()[:_LINE_LIMIT])
         self._partial = partial[-_LINE_LIMIT:]
         if partial.strip():
-            self._look(self._partial)
+            self._look(self._partial, ended=False)
 
     @property
     def tail(self) -> tuple[str, ...]:
@@ -109,10 +112,12 @@ class Console:
         if self.log is not None and self._logged < LOG_LIMIT:
             self._logged += self.log.write(data[: LOG_LIMIT - self._logged])
 
-    def _look(self, line: str) -> None:
+    def _look(self, line: str, *, ended: bool) -> None:
         for watch in self._watches:
-            if not watch.seen and watch.pattern.search(line):
-                watch.line = line.strip()
+            if watch.open:
+                watch.line, watch.open = line.strip(), not ended
+            elif not watch.seen and watch.pattern.search(line):
+                watch.line, watch.open = line.strip(), not ended
                 watch.seconds = round(self.clock() - self._started, 2)
                 watch.before = tuple(self.lines)[-_BEFORE:]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from imagefactory.core.errors import BuildError
 from imagefactory.engine.command import Tools
@@ -72,7 +72,7 @@ class Overlay:
 @contextmanager
 def overlay(disk: Path, *, tools: Tools, scratch: Path, size: int | None) -> Iterator[Overlay]:
     """An overlay as large as the disk, or of `size` bytes when that is more; gone with the block."""
-    with disk.open("rb") as base, TemporaryFile(dir=scratch) as top:
+    with _opened(disk) as base, TemporaryFile(dir=scratch) as top:
         form = format_of(disk.name, _head(base.fileno()), _tail(base.fileno()))
         length = max(_virtual_size(base.fileno(), form, tools), size or 0)
         length = -(-length // _SECTOR) * _SECTOR
@@ -81,6 +81,14 @@ def overlay(disk: Path, *, tools: Tools, scratch: Path, size: int | None) -> Ite
             pass_fds=[top.fileno()],
         )
         yield Overlay(format=form, base=base.fileno(), top=top.fileno())
+
+
+def _opened(disk: Path) -> BinaryIO:
+    try:
+        return disk.open("rb")
+    except OSError as error:
+        msg = f'The disk "{disk}" cannot be read: {error.strerror}'
+        raise BuildError(msg) from error
 
 
 def format_of(name: str, head: bytes, tail: bytes) -> Format:

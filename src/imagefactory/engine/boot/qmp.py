@@ -1,6 +1,7 @@
 """QEMU's monitor protocol: one command out, its answer in (QEMU, docs/interop/qmp-spec)."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,11 +17,17 @@ class Monitor:
     _count: int = 0
 
     def command(self, name: str, **arguments: object) -> tuple[str, bytes]:
-        """The bytes of a command, and the ticket that its answer will carry."""
+        """The bytes of a command, and the ticket that its answer will carry.
+
+        The first command is preceded by the one that opens the conversation.
+        """
+        opening = b"" if self._count else self._bytes("qmp_capabilities", {})
+        return str(self._count + 1), opening + self._bytes(name, arguments)
+
+    def _bytes(self, name: str, arguments: Mapping[str, object]) -> bytes:
         self._count += 1
-        ticket = str(self._count)
-        content = {"execute": name, "arguments": arguments, "id": ticket}
-        return ticket, json.dumps(content).encode() + b"\n"
+        content = {"execute": name, "arguments": arguments, "id": str(self._count)}
+        return json.dumps(content).encode() + b"\n"
 
     def feed(self, data: bytes) -> None:
         """Take what QEMU said."""

@@ -33,6 +33,11 @@ class BootReport:
     commands: tuple[CommandResult, ...] = ()
     console: tuple[str, ...] = ()  #: the last lines, cleaned
 
+    @property
+    def up(self) -> float:
+        """When it was up: its prompt was there, or its default target reached."""
+        return next(seen for seen in (self.login, self.target) if seen is not None)
+
     def facts(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
         return asdict(self)

@@ -46,25 +46,21 @@ def wire_pair(feed: Callable[[bytes], None]) -> Iterator[tuple[Wire, socket.sock
         yield Wire(descriptor=ours.fileno(), feed=feed), theirs
 
 
+@dataclass(kw_only=True)
 class Running:
     """Reads all wires of a QEMU process whenever it is waited for, so that no guest blocks on us."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], wires: list[Wire], cancellation: Cancellation
-    ) -> None:
-        self._process = process
-        self._cancellation = cancellation
-        self._open = {wire.descriptor: wire for wire in wires}
-        self.complaints = bytearray()  #: what QEMU itself said, not the guest
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                descriptor = pipe.fileno()
-                self._open[descriptor] = Wire(descriptor=descriptor, feed=self._complain)
+    process: subprocess.Popen[bytes]
+    cancellation: Cancellation
+    selector: selectors.BaseSelector
+    complaints: bytearray = field(
+        default_factory=bytearray
+    )  #: what QEMU itself said, not the guest
 
     @property
     def exit_status(self) -> int | None:
         """How QEMU ended; None while it runs."""
-        return self._process.poll()
+        return self.process.poll()
 
     def wait(
         self,
@@ -76,7 +72,7 @@ class Running:
         """What `ready` finds; None when it is `hopeless`, the time is over, or QEMU has ended. `Cancelled`."""
         ends = time.monotonic() + seconds
         while (found := ready()) is None and not hopeless():
-            self._cancellation.check()
+            self.cancellation.check()
             # Asked before reading: what a dead process left on its wires is read once more after it.
             ended = self.exit_status is not None
             read = self._exchange(0 if ended else _TICK)
@@ -84,22 +80,21 @@ class Running:
                 return ready()
         return found
 
-    def _complain(self, data: bytes) -> None:
+    def complain(self, data: bytes) -> None:
+        """Take what QEMU itself says."""
         self.complaints += data[: _COMPLAINTS_LIMIT - len(self.complaints)]
 
     def _exchange(self, seconds: float) -> bool:
         """Move what there is on all wires; False when nothing came within this time."""
-        with selectors.DefaultSelector() as selector:
-            for descriptor in self._open:
-                selector.register(descriptor, self._open[descriptor].events)
-            ready = selector.select(seconds)
+        for key in list(self.selector.get_map().values()):
+            if key.events != key.data.events:
+                self.selector.modify(key.fileobj, key.data.events, key.data)
         read = False
-        for key, events in ready:
-            wire = self._open[key.fd]
+        for key, events in self.selector.select(seconds):
             if events & selectors.EVENT_WRITE:
-                self._write(wire)
+                _write(key.data)
             if events & selectors.EVENT_READ:
-                read = self._read(wire) or read
+                read = self._read(key.data) or read
         return read
 
     def _read(self, wire: Wire) -> bool:
@@ -108,14 +103,30 @@ class Running:
         except ConnectionResetError:
             data = b""
         if not data:
-            del self._open[wire.descriptor]
+            self.selector.unregister(wire.descriptor)
             return False
         wire.feed(data)
         return True
 
-    def _write(self, wire: Wire) -> None:
-        try:
-            sent = os.write(wire.descriptor, wire.outgoing[:_PIECE])
-        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
-            return  # a wire that is dead is noticed by reading it
-        del wire.outgoing[:sent]
+
+@contextmanager
+def running(
+    process: subprocess.Popen[bytes], wires: list[Wire], cancellation: Cancellation
+) -> Iterator[Running]:
+    """A process with its wires, and its own two outputs beside them."""
+    with selectors.DefaultSelector() as selector:
+        machine = Running(process=process, cancellation=cancellation, selector=selector)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                wires = [*wires, Wire(descriptor=pipe.fileno(), feed=machine.complain)]
+        for wire in wires:
+            selector.register(wire.descriptor, wire.events, wire)
+        yield machine
+
+
+def _write(wire: Wire) -> None:
+    try:
+        sent = os.write(wire.descriptor, wire.outgoing[:_PIECE])
+    except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+        return  # a wire that is dead is noticed by reading it
+    del wire.outgoing[:sent]

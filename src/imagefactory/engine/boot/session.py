@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Final
 
+from imagefactory.core.errors import BuildError
 from imagefactory.engine.boot.accelerator import Emulator
 from imagefactory.engine.boot.qmp import Monitor
 from imagefactory.engine.boot.report import BootReport, CommandResult
@@ -36,18 +37,20 @@ class Session:
 
     def come_up(self) -> None:
         """Wait until the system is up; when systemd says so, a little longer for the prompt."""
-        stages = self.trial.stages
-        target = None if self.what.login else stages["target"]
+        login = self.trial.stages["login"]
+        enough = {"login"} if self.what.login else {"login", "target"}
 
         def up() -> bool | None:
             self._tell()
-            return stages["login"].seen or (target is not None and target.seen) or None
+            return bool(enough & self._told) or None
+
+        def prompt() -> bool | None:
+            self._tell()
+            return login.seen or None
 
         failing = "did not reach a login prompt"
         self.trial.wait(up, seconds=self.what.timeout, failing=failing)
-        self.trial.running.wait(lambda: stages["login"].seen or None, seconds=_PROMPT_SECONDS)
-        self.trial.check()
-        self._tell()
+        self.trial.wait_for_a_while(prompt, seconds=_PROMPT_SECONDS, failing=failing)
 
     def _tell(self) -> None:
         for name, watch in self.trial.stages.items():
@@ -59,10 +62,9 @@ class Session:
         """Put what the screen shows into a PNG file; a boot does not fail for the want of it."""
         if self.what.screenshot is None or self.trial.running.exit_status is not None:
             return
-        _, greeting = self.monitor.command("qmp_capabilities")
         picture = f"/proc/self/fd/{self.screen.fileno()}"
         ticket, command = self.monitor.command("screendump", filename=picture, format="png")
-        self.control.send(greeting + command)
+        self.control.send(command)
         answer = self.trial.running.wait(
             lambda: self.monitor.answer(ticket), seconds=_SCREENSHOT_SECONDS
         )
@@ -70,7 +72,11 @@ class Session:
             self.tools.log(f"There is no screenshot, QEMU answered {answer}")
             return
         self.screen.seek(0)
-        write_atomically(self.what.screenshot, self.screen.read())
+        try:
+            write_atomically(self.what.screenshot, self.screen.read())
+        except OSError as error:
+            msg = f'The screenshot "{self.what.screenshot}" cannot be written: {error.strerror}'
+            raise BuildError(msg) from error
 
     def run_commands(self) -> tuple[CommandResult, ...]:
         """Log in, if anybody shall, and run what is asked for, one after the other."""
@@ -83,9 +89,8 @@ class Session:
         """End the system cleanly; how many seconds it took."""
         started = time.monotonic()
         if self.what.login is None:
-            _, greeting = self.monitor.command("qmp_capabilities")
             _, button = self.monitor.command("system_powerdown")
-            self.control.send(greeting + button)
+            self.control.send(button)
         else:
             self.shell.switch_off()
         self.trial.running.wait(lambda: None, seconds=_OFF_SECONDS)

@@ -78,19 +78,24 @@ class Shell:
         refused, no_port = console.watch(_REFUSED), console.watch(_NO_PORT)
         prompt = console.watch(_PROMPT)
         self.keyboard.send(f"{login.password.reveal()}\n".encode())
-        self.trial.running.wait(lambda: prompt.seen or refused.seen or None, seconds=_PATIENCE)
+        failing = f'gave no shell to "{login.user}"'
+        self.trial.wait_for_a_while(
+            lambda: prompt.seen or refused.seen or None, seconds=_PATIENCE, failing=failing
+        )
         for _ in range(max(1, round(seconds / _PATIENCE))):
             if refused.seen:
                 raise self.trial.failed(f'refused the password of "{login.user}"')
             self.keyboard.send(self._starter())
-            started = self.trial.running.wait(
-                lambda: self.answers.take() or no_port.seen or None, seconds=_PATIENCE
+            started = self.trial.wait_for_a_while(
+                lambda: self.answers.take() or no_port.seen or None,
+                seconds=_PATIENCE,
+                failing=failing,
             )
-            if isinstance(started, tuple):
-                return
             if no_port.seen:
                 raise self.trial.failed(f'does not let "{login.user}" open "{COMMAND_PORT}"')
-        raise self.trial.failed(f'gave no shell to "{login.user}" in {seconds:.0f} s')
+            if started is not None:
+                return
+        raise self.trial.failed(f"{failing} in {seconds:.0f} s")
 
     def run(self, command: str, *, seconds: float) -> CommandResult:
         """Run a command by `sh -c`, its input empty; `BootError` when it does not end."""

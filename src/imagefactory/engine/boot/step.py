@@ -27,7 +27,7 @@ class BootTest(Step):
     """Boots throw-away copies of `build.disk`; a disk that does not come up fails the build.
 
     Leaves `boot.json`, and for each firmware `boot-<firmware>.log` and `.png`; notes `boot_tested` and
-    the seconds to the login prompt as `boot_seconds`. Raises `BootError`; `ToolMissing` when it is
+    the seconds until it was up as `boot_seconds`. Raises `BootError`; `ToolMissing` when it is
     `required` and this host cannot boot.
     """
 

@@ -61,19 +61,24 @@ class Trial:
 
         `failing` says what did not happen, e.g. `did not reach a login prompt`.
         """
+        found = self.wait_for_a_while(ready, seconds=seconds, failing=failing)
+        if found is None:
+            raise self.failed(f"{failing} in {seconds:.0f} s")
+        return found
+
+    def wait_for_a_while(
+        self, ready: Callable[[], Found | None], *, seconds: float, failing: str
+    ) -> Found | None:
+        """As `wait`, but None when only the time is over."""
         found = self.running.wait(ready, seconds=seconds, hopeless=lambda: self.broken.seen)
         if found is not None:
             return found
-        self.check()
-        if self.running.exit_status is not None:
-            raise self._ended(failing)
-        raise self.failed(f"{failing} in {seconds:.0f} s")
-
-    def check(self) -> None:
-        """`BootError` when the console has said that nothing more will come."""
         if self.broken.seen:
             self.running.wait(lambda: None, seconds=_LAST_WORDS)
             raise self._error("did not boot", f'the console says "{quote(self._reasons)}"')
+        if self.running.exit_status is not None:
+            raise self._ended(failing)
+        return None
 
     def failed(self, what: str) -> BootError:
         """The error for something that the console does not explain by itself."""
