@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import secrets
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -15,10 +17,14 @@ from typing import Any, Final
 import httpx2
 
 from imagefactory.cli.boot import report_of
+from imagefactory.cli.oauth import OAuth
 from imagefactory.core.config import Config
 from imagefactory.core.errors import BuildError, Cancelled, FactoryError
+from imagefactory.core.secret import Secret
 from imagefactory.engine.command import Cancellation, Tools
+from imagefactory.engine.files import write_atomically
 from imagefactory.engine.packages.apt_sources import machine_mirrors
+from imagefactory.web import tls
 
 _TEMPLATE: Final = Path("examples/debian.tdl")
 _STATE: Final = Path(".cache/run")
@@ -90,7 +96,7 @@ def _run(state: Path, template: Path, *, once: bool) -> None:
         screenshot = state / "boot.png"
         _say(f"boot {body}")
         boot = report_of(body, scratch=state / "scratch", screenshot=screenshot, timeout=600)
-        _say(f"  {boot.login_seconds:6.1f} s  login prompt ({boot.accelerator}, {boot.firmware})")
+        _say(f"  {boot.up:6.1f} s  the system is up ({boot.accelerator}, {boot.firmware})")
         provider = client.make(
             "provider_image",
             {
@@ -120,10 +126,12 @@ def _daemon(state: Path) -> Iterator[Client]:
     """The daemon on a loopback port, with this machine's own mirrors; it is stopped at the end."""
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(0o711)
-    port = _port()
+    port, key, secret = _port(), "make-run", secrets.token_urlsafe(32)
     config = state / "imagefactory.conf"
     content = {"state": str(state), "port": port, "mirrors": machine_mirrors()}
-    config.write_text(json.dumps(content, indent=1) + "\n")
+    content |= {"clients": {key: secret}}
+    write_atomically(config, json.dumps(content, indent=1) + "\n", mode=0o600)
+    certificate = tls.certificate_file(Config(state=state))
     cancellation, log = Cancellation(), state / "daemon.log"
     with log.open("a", buffering=1) as stream:
 
@@ -134,10 +142,15 @@ def _daemon(state: Path) -> Iterator[Client]:
         thread = threading.Thread(target=_serve, args=(tools, config), name="daemon")
         thread.start()
         try:
-            url = f"http://127.0.0.1:{port}/imagefactory"
-            with httpx2.Client(base_url=url, timeout=60, trust_env=False) as http:
+            with httpx2.Client(
+                base_url=f"https://127.0.0.1:{port}/imagefactory",
+                auth=OAuth(key, Secret(secret)),
+                verify=ssl.create_default_context(cafile=certificate),
+                timeout=60,
+                trust_env=False,
+            ) as http:
                 _wait_for(http, thread, log)
-                _say(f"daemon {url}, log {log}")
+                _say(f"daemon {http.base_url}, log {log}, OAuth client in {config}")
                 yield Client(http=http)
         finally:
             cancellation.request()
