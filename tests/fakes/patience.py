@@ -7,7 +7,7 @@ from imagefactory.builds.factory import Factory
 from imagefactory.core.images import Image
 
 
-def until(condition: Callable[[], object], *, seconds: float = 20) -> float:
+def until(condition: Callable[[], object], *, seconds: float = 30) -> float:
     """Wait until something is so; gives the seconds that it took, or fails."""
     began = time.monotonic()
     while not condition():

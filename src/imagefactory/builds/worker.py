@@ -42,24 +42,13 @@ class Worker:
         self._settlement = Settlement(workshop=workshop)
         self._lock = threading.Lock()
         self._running: dict[str, Cancellation] = {}
+        self._jobs = 0
         self._stopping = threading.Event()
 
     def perform(self, job: Job, image_id: str, record: Record) -> None:
         """`work.Perform`. A job that another process already does, or that is done, does nothing."""
-        if self._workshop.store.get(image_id) is None:
-            return
-        with claim(self._artifacts(image_id)) as mine:
-            image = self._workshop.store.get(image_id)
-            if not mine or image is None:
-                return
-            match job:
-                case Job.BUILD:
-                    self._build(image, record)
-                case Job.CANCEL:
-                    self._cancel(image)
-                case Job.DELETE:
-                    self._delete(image)
-        self._settlement.release(image_id)
+        with self._busy():
+            self._perform(job, image_id, record)
 
     def tend(self, stop: threading.Event, *, sweep: bool = True) -> None:
         """Look after the jobs until told to stop: cancel what somebody cancelled, resume what was left.
@@ -91,16 +80,34 @@ class Worker:
                 cancellation.request()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until no build runs, at most so long; whether that is so."""
+        """Wait until no job is being done, at most so long; whether that is so."""
         ends = time.monotonic() + seconds
-        while self._running and time.monotonic() < ends:
+        while self._jobs and time.monotonic() < ends:
             time.sleep(0.05)
-        return not self._running
+        return not self._jobs
+
+    def _perform(self, job: Job, image_id: str, record: Record) -> None:
+        if self._workshop.store.get(image_id) is None:
+            return
+        with claim(self._artifacts(image_id)) as mine:
+            image = self._workshop.store.get(image_id)
+            if not mine or image is None:
+                return
+            match job:
+                case Job.BUILD:
+                    self._build(image, record)
+                case Job.CANCEL:
+                    self._cancel(image)
+                case Job.DELETE:
+                    self._delete(image)
+        self._settlement.release(image_id)
 
     def _build(self, image: Image, record: Record) -> None:
         if image.status not in UNDER_WAY or not self._is_ready(image):
             self._scratch(image.id).clear()
             return
+        if self._stopping.is_set():
+            raise Interrupted
         with (
             self._running_as(image.id) as cancellation,
             BuildLog(self._artifacts(image.id)) as told,
@@ -201,6 +208,16 @@ class Worker:
                 self._settlement.nudge(image)
 
     @contextmanager
+    def _busy(self) -> Iterator[None]:
+        with self._lock:
+            self._jobs += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._jobs -= 1
+
+    @contextmanager
     def _running_as(self, image_id: str) -> Iterator[Cancellation]:
         cancellation = Cancellation()
         with self._lock:
@@ -287,5 +304,5 @@ def _serving(workshop: Workshop, executor: str, *, private: bool = False) -> Ite
             yield worker
         finally:
             if not worker.wait(_PATIENCE):
-                log.warning("A build has not stopped yet; the program ends when it has")
+                log.warning("A job has not stopped yet; the program ends when it has")
             runner.stop()
