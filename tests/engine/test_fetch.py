@@ -180,6 +180,19 @@ def test_a_secret_in_a_url_is_not_shown(fetcher: Fetcher) -> None:
     assert "abc" not in str(caught.value)
 
 
+def test_a_password_is_sent_and_not_logged(
+    build: Build, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.files["/a"] = b"content"
+    secret = site.url.replace("http://", "http://user:p%40ss@")
+    with caplog.at_level("DEBUG"):
+        fetch(replace(build, mirrors={NAMED: secret}), f"{NAMED}/a", limit=10)
+    assert site.asked[0][1]["authorization"] == "Basic dXNlcjpwQHNz"  # user:p@ss
+    assert caplog.records
+    assert "p%40ss" not in caplog.text
+    assert "p@ss" not in caplog.text
+
+
 def test_a_cancelled_build_does_not_wait_for_a_server(tmp_path: Path, site: Site) -> None:
     site.files["/a"] = b"never"
     site.held["/a"] = threading.Event()

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 
+import pytest
+
 from fakes.web import Site
 
 DATE = 1_700_000_000  #: seconds since 1970, of all archives made here
@@ -33,6 +35,8 @@ class Key:
 @contextmanager
 def a_key(folder: Path, name: str = "archive") -> Iterator[Key]:
     """A new key; its agent is gone when the block ends."""
+    if shutil.which("gpg") is None:
+        pytest.skip("gpg, which signs the tests' archives, is not installed")
     home = folder / f"{name}.gnupg"
     home.mkdir(mode=0o700)
     key = Key(home=home, keyring=folder / f"{name}.gpg")

@@ -230,3 +230,11 @@ def test_a_package_that_cannot_be_set_up_is_named(build: Build, plan: Plan) -> N
     )
     assert not (build.scratch / "packages").exists()
     assert all(layer.exists() for layer in layers[:2])
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_lock_that_lacks_what_is_asked_for_is_refused(build: Build, plan: Plan) -> None:
+    replace(step(plan, ResolveApt), repositories=(PASSING,), packages=("bc",)).run(build)
+    with pytest.raises(PackageError) as caught:
+        replace(step(plan, InstallPackages), packages=("bc", "greeting")).run(build)
+    assert str(caught.value) == 'The lock lacks the package "greeting" that the template asks for'

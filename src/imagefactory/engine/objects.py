@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from imagefactory.core.errors import SpaceError
+from imagefactory.core.errors import CommandFailed, SpaceError
 from imagefactory.engine.files import sync_folder
 from imagefactory.engine.locks import wait_for_lock
 
@@ -89,6 +89,13 @@ def room_at(folder: Path) -> Iterator[None]:
         raise SpaceError(
             f'The disk of the host that holds "{folder}" is full', hint=_FREE_SOME
         ) from error
+
+
+def full_disk(error: CommandFailed) -> SpaceError | None:
+    """What is wrong, when a tool failed because a disk of the host is full."""
+    if "No space left on device" not in error.tail:
+        return None
+    return SpaceError("A disk of the host is full", hint=_FREE_SOME)
 
 
 def demand_room(folder: Path, size: int) -> None:

@@ -1,6 +1,6 @@
 """Control files: what is written is read again, whatever it says."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagefactory.engine.packages.deb822 import dumps, named, package_names, stanzas
@@ -11,6 +11,7 @@ VALUES = st.lists(LINES, min_size=1, max_size=3).map("\n".join)
 STANZAS = st.lists(st.dictionaries(NAMES, VALUES, min_size=1, max_size=4), max_size=4)
 
 
+@settings(max_examples=40)
 @given(STANZAS)
 def test_what_is_written_is_read_again(content: list[dict[str, str]]) -> None:
     assert list(stanzas("".join(map(dumps, content)))) == content

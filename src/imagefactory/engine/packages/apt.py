@@ -7,6 +7,7 @@ from imagefactory.core.errors import RequestError, VerificationError
 from imagefactory.core.lock import Lock
 from imagefactory.core.template import Repository
 from imagefactory.engine.mirrors import keyring_of, shown
+from imagefactory.engine.objects import room_at
 from imagefactory.engine.packages.apt_root import apt_root
 from imagefactory.engine.packages.apt_solver import MINIMAL, Found, requested_name, solve
 from imagefactory.engine.packages.apt_sources import (
@@ -45,8 +46,9 @@ class ResolveApt(Step):
         return "Resolving packages"
 
     def run(self, build: Build) -> None:
-        lock = self._resolved(build) if self.lock is None else self._given(self.lock)
-        write_lock(build, lock)
+        with room_at(build.state):
+            lock = self._resolved(build) if self.lock is None else self._given(self.lock)
+            write_lock(build, lock)
         base, added = len(lock.layer("base")), len(lock.layer("packages"))
         build.tools.log(f"Locked {base} packages for the base, and {added} for the template")
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from imagefactory.core.errors import BuildError, CommandFailed, PackageError, SpaceError
+from imagefactory.core.errors import BuildError, CommandFailed, PackageError
 from imagefactory.core.lock import LockedPackage
 from imagefactory.engine.files import write_atomically
+from imagefactory.engine.objects import full_disk
 from imagefactory.engine.packages.deb822 import Stanza
+from imagefactory.engine.packages.dependencies import provided
 from imagefactory.engine.packages.package_files import PLACE, PackageFiles
 from imagefactory.engine.plan import Build, Report
 from imagefactory.engine.tree import Change
@@ -116,6 +118,17 @@ class Guest:
             raise PackageError(msg)
         return {name for name, *_ in installed - wanted}
 
+    def demand(self, names: Collection[str]) -> None:
+        """`PackageError` unless all these are installed or provided: a lock may lack what is asked for."""
+        shown = self.run("dpkg-query --show --showformat '${Package}\\t${Provides}\\n'", quiet=True)
+        there: set[str] = set()
+        for line in shown.splitlines():
+            name, _, provides = line.partition("\t")
+            there |= {name} | provided({"Provides": provides})
+        if missing := sorted(set(names) - there):
+            msg = f'The lock lacks the package "{missing[0]}" that the template asks for'
+            raise PackageError(msg, hint="Lock the template anew")
+
     def watched(self, *, packages: int, percents: range) -> "Guest":
         """The same, with progress reported over a range of percents while packages are installed."""
         sandbox = self.change.sandbox
@@ -168,9 +181,8 @@ class Counting:
 
 def explained(error: CommandFailed) -> BuildError:
     """The failure as a sentence about a package or the disk, where the last lines tell of one."""
-    if "No space left on device" in error.tail:
-        msg = "The disk of the host became full while packages were installed"
-        return SpaceError(msg, hint="Free some space, or move the state folder")
+    if full := full_disk(error):
+        return full
     if match := _BROKEN.search(error.tail):
         return PackageError(f'The package "{match["name"]}" failed: {match["why"].strip()}')
     return error

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from imagefactory.core.errors import PackageError
+from imagefactory.core.errors import CommandFailed, PackageError
 from imagefactory.core.lock import LockedPackage
-from imagefactory.engine.packages.apt_guest import Guest
+from imagefactory.engine.packages.apt_guest import Guest, explained
 from imagefactory.engine.packages.apt_solver import requested_name
 from imagefactory.engine.packages.deb822 import Stanza
 from imagefactory.engine.packages.dependencies import asked_for, closure
@@ -118,6 +118,7 @@ class InstallPackages(Step):
             )
             guest.tidy()
             guest.check(packages)
+            guest.demand(names)
 
 
 @contextmanager
@@ -153,4 +154,7 @@ def _essential(stanzas: Sequence[Stanza]) -> list[Stanza]:
 def _extract(sandbox: Sandbox, tree: Path, files: PackageFiles, packages: Sequence[Stanza]) -> None:
     folder = os.path.relpath(files.folder, tree)
     paths = "".join(f"{folder}/{stanza['Filename']}\n" for stanza in packages)
-    sandbox.host(["sh", "-euc", _EXTRACT], cwd=tree, stdin=paths.encode())
+    try:
+        sandbox.host(["sh", "-euc", _EXTRACT], cwd=tree, stdin=paths.encode())
+    except CommandFailed as error:
+        raise explained(error) from error

@@ -14,7 +14,7 @@ from imagefactory.core.errors import CommandFailed, VerificationError
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.locks import wait_for_lock
 from imagefactory.engine.mirrors import rewrite, shown
-from imagefactory.engine.objects import digest
+from imagefactory.engine.objects import digest, full_disk
 from imagefactory.engine.packages.apt_metadata import Metadata, ask, lay_out
 from imagefactory.engine.packages.apt_sources import Source, keyring_suffix
 from imagefactory.engine.plan import Build
@@ -67,12 +67,17 @@ class AptRoot:
     def run(self, argv: Sequence[str]) -> str:
         """Run one of apt's programs on this root, without a network; its standard output is not logged."""
         sandbox = Sandbox(state=self.build.state, tools=self.build.tools)
-        return sandbox.host(
-            ["sh", "-eu", _RUN, *argv],
-            cwd=self.folder,
-            env={"APT_CONFIG": f"{_PLACE}/apt.conf"},
-            quiet=True,
-        )
+        try:
+            return sandbox.host(
+                ["sh", "-eu", _RUN, *argv],
+                cwd=self.folder,
+                env={"APT_CONFIG": f"{_PLACE}/apt.conf"},
+                quiet=True,
+            )
+        except CommandFailed as error:
+            if full := full_disk(error):
+                raise full from error
+            raise
 
     def status(self, text: str) -> str:
         """A package database other than the empty one, as an option for apt."""

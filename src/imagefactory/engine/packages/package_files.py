@@ -9,6 +9,7 @@ from imagefactory.core.errors import BuildError
 from imagefactory.core.lock import LockedPackage
 from imagefactory.engine.download import objects_of
 from imagefactory.engine.files import write_atomically
+from imagefactory.engine.objects import room_at
 from imagefactory.engine.packages.apt_metadata import link_or_copy
 from imagefactory.engine.packages.deb822 import Stanza, dumps, stanzas
 from imagefactory.engine.plan import Build
@@ -61,6 +62,16 @@ def gather(
 
     `older` are packages that are installed already: only their age counts.
     """
+    with room_at(build.state):
+        return _gather(build, packages, folder, older)
+
+
+def _gather(
+    build: Build,
+    packages: Sequence[LockedPackage],
+    folder: Path,
+    older: Sequence[LockedPackage],
+) -> PackageFiles:
     sandbox = Sandbox(state=build.state, tools=build.tools)
     sandbox.remove(folder)
     (folder / "pool").mkdir(parents=True)
