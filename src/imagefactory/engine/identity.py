@@ -20,6 +20,8 @@ Before={" ".join(_SERVERS)}
 
 [Service]
 Type=oneshot
+# Keys take a while to make, longest in an emulated machine: what else starts goes first.
+Nice=19
 ExecStart=/usr/bin/ssh-keygen -A
 
 [Install]
