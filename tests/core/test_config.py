@@ -14,13 +14,13 @@ from imagefactory.core.errors import ConfigError
     ("key", "value", "message"),
     [
         ("prot", 1, 'The configuration has an unknown key "prot"'),
-        ("port", "many", 'The configuration has "many" for "port", which is not of type int'),
-        ("port", True, 'The configuration has "True" for "port", which is not of type int'),
-        ("debug", "maybe", 'The configuration has "maybe" for "debug", which is not of type bool'),
-        ("mirrors", "x", 'The configuration has "x" for "mirrors", which is not of type mapping'),
-        ("mirrors", {"a": 1}, 'The configuration has "{\'a\': 1}" for "mirrors", which is not of type mapping'),
-        ("trusted_proxies", "x", 'The configuration has "x" for "trusted_proxies", which is not of type tuple'),
-        ("clients", {"a": ["hush"]}, 'The configuration has "REDACTED" for "clients", which is not of type mapping'),
+        ("port", "many", 'The configuration has "many" for "port", which is not a whole number'),
+        ("port", True, 'The configuration has "True" for "port", which is not a whole number'),
+        ("debug", "maybe", 'The configuration has "maybe" for "debug", which is not true or false'),
+        ("mirrors", "x", 'The configuration has "x" for "mirrors", which is not an object of texts'),
+        ("mirrors", {"a": 1}, 'The configuration has "{\'a\': 1}" for "mirrors", which is not an object of texts'),
+        ("trusted_proxies", "x", 'The configuration has "x" for "trusted_proxies", which is not a list of texts'),
+        ("clients", {"a": ["hush"]}, 'The configuration has "REDACTED" for "clients", which is not an object of texts'),
     ],
 )  # fmt: skip
 def test_a_wrong_entry_is_named(key: str, value: Any, message: str) -> None:

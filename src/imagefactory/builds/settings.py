@@ -3,11 +3,12 @@
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
-from imagefactory.core.config import DEFAULT_FILE, Config
+from imagefactory.core.config import DEFAULT_FILE, Config, why_dead
 from imagefactory.core.errors import ConfigError
 
 _PREFIX: Final = "IMAGEFACTORY_"
@@ -18,25 +19,22 @@ def load(
     file: Path | None = None,
     flags: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] = os.environ,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Config:
     """The configuration; `ConfigError` in one sentence when any source of it is wrong.
 
-    The default file may be missing; one that was asked for may not.
+    The default file may be missing; one that was asked for may not. `defaults` are the program's own,
+    where they differ from those of others.
     """
-    chosen = file or Path(environment.get(f"{_PREFIX}CONFIG", DEFAULT_FILE))
-    values: dict[str, Any] = {"state": default_state(environment)}
-    if chosen.exists() or chosen != DEFAULT_FILE:
-        values |= _read(chosen)
-    values |= {
-        key.removeprefix(_PREFIX).lower(): value
-        for key, value in environment.items()
-        if key.startswith(_PREFIX) and key != f"{_PREFIX}CONFIG"
-    }
-    values |= {key: value for key, value in (flags or {}).items() if value is not None}
-    return Config.parse({key: _structure(key, value) for key, value in values.items()})
+    sources = _sources(file=file, flags=flags, environment=environment)
+    values: dict[str, Any] = {"state": Path(default_state(environment)), **defaults}
+    for origin, source in sources.items():
+        values |= Config.read(source, origin=origin)
+    ignored = _ignored(dict.fromkeys(key for source in sources.values() for key in source))
+    return Config(**values, ignored=tuple(ignored))
 
 
-def default_state(environment: Mapping[str, str]) -> str:
+def default_state(environment: Mapping[str, str] = os.environ) -> str:
     """The state folder of somebody who names none."""
     if os.geteuid() == 0:
         return "/var/lib/imagefactory"
@@ -44,11 +42,35 @@ def default_state(environment: Mapping[str, str]) -> str:
     return str(Path(environment.get("XDG_STATE_HOME") or f"{home}/.local/state") / "imagefactory")
 
 
+def _sources(
+    *, file: Path | None, flags: Mapping[str, Any] | None, environment: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """What each source says, by what people call it, weakest first."""
+    chosen = file or Path(environment.get(f"{_PREFIX}CONFIG") or DEFAULT_FILE)
+    sources = {}
+    if chosen.exists() or chosen != DEFAULT_FILE:
+        sources[f'configuration file "{chosen}"'] = _read(chosen)
+    sources[f"environment ({_PREFIX}*)"] = {
+        key.removeprefix(_PREFIX).lower(): _structure(key, value)
+        for key, value in environment.items()
+        if key.startswith(_PREFIX) and key != f"{_PREFIX}CONFIG"
+    }
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    sources["command line"] = {key: _structure(key, value) for key, value in given.items()}
+    return sources
+
+
+def _ignored(keys: Iterable[str]) -> Iterator[str]:
+    for key in keys:
+        if (why := why_dead(key)) is not None:
+            yield f'The key "{key}" of the configuration has no effect: {why}'
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text()
+        text = file.read_text("utf-8")
         content = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         msg = f'The configuration file "{file}" cannot be read: {reason}'
         raise ConfigError(msg) from error

@@ -1,40 +1,49 @@
 """The sub-commands that build: they run the work in this process, and wait for it."""
 
 import argparse
-import json
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from imagefactory.builds import settings
+from imagefactory.builds import program_log
 from imagefactory.builds.factory import Factory, open_factory
-from imagefactory.cli.main import flags
-from imagefactory.cli.watch import follow
-from imagefactory.core.errors import RequestError
+from imagefactory.cli.files import (
+    credentials_of,
+    parameters_of,
+    provider_of,
+    template_of,
+    text_of,
+)
+from imagefactory.cli.show import write_json
+from imagefactory.cli.watch import Detail, follow
+from imagefactory.core.config import Config
 from imagefactory.core.images import Image, ProviderImage, Status
-from imagefactory.core.secret import Secret
+from imagefactory.store.meta import metadata
 
-Create = Callable[[Factory, dict[str, Any]], Image]
+Create = Callable[[Factory], Image]
 
 
-def base_image(options: argparse.Namespace) -> int:
+def base_image(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory base_image TEMPLATE`."""
-    template = _template(options.template)
+    template, parameters = template_of(options.template), parameters_of(options)
+    if options.lock:
+        parameters["lock"] = text_of(options.lock)
 
-    def create(factory: Factory, parameters: dict[str, Any]) -> Image:
-        if options.lock:
-            parameters["lock"] = _text(options.lock)
+    def create(factory: Factory) -> Image:
         return factory.create_base_image(template=template, parameters=parameters)
 
-    return _build(options, create)
+    return build(options, config, create)
 
 
-def target_image(options: argparse.Namespace) -> int:
+def target_image(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory target_image TARGET (--id UUID | --template FILE)`."""
-    template = _template(options.template) if options.template else None
+    template = template_of(options.template) if options.template else None
+    parameters = parameters_of(options)
 
-    def create(factory: Factory, parameters: dict[str, Any]) -> Image:
+    def create(factory: Factory) -> Image:
         return factory.create_target_image(
             target=options.target,
             base_image_id=options.id,
@@ -42,18 +51,17 @@ def target_image(options: argparse.Namespace) -> int:
             parameters=parameters,
         )
 
-    return _build(options, create)
+    return build(options, config, create)
 
 
-def provider_image(options: argparse.Namespace) -> int:
+def provider_image(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory provider_image TARGET PROVIDER CREDENTIALS (--id UUID | --template FILE)`."""
-    template = _template(options.template) if options.template else None
-    named = options.provider.startswith("@")
-    provider = options.provider[1:] if named else _text(Path(options.provider)).rstrip()
-    credentials = Secret(_text(Path(options.credentials)).rstrip())
+    template = template_of(options.template) if options.template else None
+    provider = provider_of(options.provider)
+    credentials = credentials_of(Path(options.credentials))
+    parameters: dict[str, Any] = {"snapshot": options.snapshot, **parameters_of(options)}
 
-    def create(factory: Factory, parameters: dict[str, Any]) -> Image:
-        parameters.setdefault("snapshot", options.snapshot)
+    def create(factory: Factory) -> Image:
         return factory.create_provider_image(
             provider=provider,
             credentials=credentials,
@@ -63,66 +71,51 @@ def provider_image(options: argparse.Namespace) -> int:
             parameters=parameters,
         )
 
-    return _build(options, create)
+    return build(options, config, create)
 
 
-def parameters_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The parameters: JSON file < `--parameter` < `--file-parameter`."""
-    parameters: dict[str, Any] = {}
-    if options.parameters:
-        try:
-            parameters = json.loads(_text(options.parameters))
-        except ValueError as error:
-            msg = f'The file "{options.parameters}" is not JSON: {error}'
-            raise RequestError(msg) from error
-        if not isinstance(parameters, dict):
-            msg = f'The file "{options.parameters}" does not hold an object'
-            raise RequestError(msg)
-    parameters |= dict(options.parameter)
-    return parameters | {key: _text(Path(file)) for key, file in options.file_parameter}
-
-
-def _build(options: argparse.Namespace, create: Create) -> int:
-    parameters = parameters_of(options)
-    config = settings.load(file=options.config, flags=flags(options))
-    with open_factory(config, in_process=True) as factory:
-        image = create(factory, parameters)
-        shown = options.output == "log"
-        image = follow(factory, image.id, shown=shown)
-        if shown:
-            return _show_details(factory, image, options.command)
-        from imagefactory.cli.images import metadata  # noqa: PLC0415 - small, and used in JSON mode only
-
-        sys.stdout.write(json.dumps(metadata(factory, image), indent=2) + "\n")
+def build(options: argparse.Namespace, config: Config, create: Create) -> int:
+    """Create an image, wait for it and show what has become of it; 0 when it is COMPLETE."""
+    quiet = options.output == "json"
+    if quiet:
+        file = program_log.log_file(config, "imagefactory.log")
+        program_log.start(verbose=config.verbose, debug=config.debug, file=file)
+    with _terminable(), open_factory(config, in_process=True) as factory:
+        detail = Detail.NONE if quiet else Detail.of(config)
+        image = follow(factory, create(factory).id, detail=detail)
+        if quiet:
+            write_json(metadata(image, body=factory.body(image.id)), config)
+        else:
+            _show_details(factory, image)
     return 0 if image.status is Status.COMPLETE else 1
 
 
-def _show_details(factory: Factory, image: Image, command: str) -> int:
-    """The block that programs scrape; not a byte of it may change."""
+def _show_details(factory: Factory, image: Image) -> None:
+    """The block that programs scrape; not a byte of it may change (spec 3.4)."""
     write = sys.stdout.write
     if image.status is Status.FAILED:
         write(f"\nImage build FAILED with error: {image.error}\n")
-        return 1
+        return
     write("\n============ Final Image Details ============\n")
-    write(f"UUID: {image.id}\nType: {command}\nImage filename: {factory.body(image.id)}\n")
+    write(f"UUID: {image.id}\nType: {image.noun}\nImage filename: {factory.body(image.id)}\n")
     if image.status is not Status.COMPLETE:
         write("WARNING - Reached end of build with an unexpected status - this should not happen\n")
         write(f"Status: {image.status}\nStatus Details: {image.activity}\n")
-        return 1
+        return
     if isinstance(image, ProviderImage):
         write(f"Image ID on provider: {image.identifier_on_provider}\n")
     write("Image build completed SUCCESSFULLY!\n")
-    return 0
 
 
-def _template(name: str) -> str:
-    return sys.stdin.read() if name == "-" else _text(Path(name))
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the block in good order, as Ctrl-C does: the build is cancelled, nothing is left."""
 
+    def stop(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)
 
-def _text(file: Path) -> str:
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        msg = f'The file "{file}" cannot be read: {reason}'
-        raise RequestError(msg) from error
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

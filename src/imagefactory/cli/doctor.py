@@ -1,14 +1,12 @@
 """The sub-command `doctor`: what this machine can do, and what is missing for the rest."""
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from imagefactory.builds import settings
-from imagefactory.cli.main import flags
+from imagefactory.cli.show import write_json
 from imagefactory.core.config import Config
 from imagefactory.core.errors import ToolMissing
 from imagefactory.engine.host import PROGRAMS, SEARCH_PATH
@@ -28,12 +26,11 @@ class Finding:
     needed: bool = True  #: whether the main job cannot do without it
 
 
-def doctor(options: argparse.Namespace) -> int:
+def doctor(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory doctor`: 0 when a template can become a tested image here."""
-    config = settings.load(file=options.config, flags=flags(options))
     findings = [*_programs(), _ids(), _space(config), *_plugins(config)]
     if options.output == "json":
-        sys.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+        write_json([asdict(finding) for finding in findings], config)
     else:
         for finding in findings:
             mark = "ok     " if finding.fine else "MISSING" if finding.needed else "without"

@@ -4,18 +4,30 @@ import argparse
 import sys
 from pathlib import Path
 
+from imagefactory.cli.show import write_json
+from imagefactory.core.config import Config
 from imagefactory.core.errors import TemplateError
 from imagefactory.core.template import parse
 
 
-def template(options: argparse.Namespace) -> int:
-    """`imagefactory template check FILE…`: 0, or 2 after one line for each fault."""
-    faulty = False
-    for name in options.files:
-        for line, message in _faults(Path(name)):
-            faulty = True
-            sys.stdout.write(f"{name}:{line}: {message}\n")
-    return 2 if faulty else 0
+def template(options: argparse.Namespace, config: Config) -> int:
+    """`imagefactory template check FILE…` and `imagefactory template lock FILE`."""
+    if options.action == "check":
+        return _check(options, config)
+    from imagefactory.cli.lock import lock  # noqa: PLC0415 - loads the engine, which checking does not need
+
+    return lock(options, config)
+
+
+def _check(options: argparse.Namespace, config: Config) -> int:
+    """0, or 2 after one line for each fault."""
+    faults = [(name, *fault) for name in options.files for fault in _faults(Path(name))]
+    if options.output == "json":
+        shown = [{"file": name, "line": line, "message": text} for name, line, text in faults]
+        write_json({"faults": shown}, config)
+    else:
+        sys.stdout.writelines(f"{name}:{line}: {text}\n" for name, line, text in faults)
+    return 2 if faults else 0
 
 
 def _faults(file: Path) -> list[tuple[int, str]]:

@@ -1,36 +1,138 @@
-"""Waiting for an image while showing how far it is."""
+"""Waiting for an image while showing on standard error how far it is."""
 
 import sys
 import time
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final, Protocol, Self
 
 from imagefactory.builds.factory import Factory
+from imagefactory.core.config import Config
+from imagefactory.core.errors import NotFound
 from imagefactory.core.images import Image
 
 _PERIOD: Final = 0.2  # seconds between looks at the record
 
 
-def follow(factory: Factory, image_id: str, *, shown: bool) -> Image:
-    """Wait until no worker has the image; show its progress on standard error."""
-    last: tuple[int, str] | None = None
-    on_terminal = sys.stderr.isatty()
-    while True:
-        image = factory.find(image_id)
-        if image is None:
-            msg = f'The image "{image_id}" vanished while it was being built'
-            raise LookupError(msg)
-        state = image.percent, image.activity
-        if shown and state != last and (on_terminal or last is None or last[1] != state[1]):
-            _show(image, on_terminal=on_terminal)
-            last = state
-        if image.settled:
-            if on_terminal and shown:
-                sys.stderr.write("\n")
-            return image
-        time.sleep(_PERIOD)
+class Detail(Enum):
+    """How much of a build is shown."""
+
+    NONE = auto()
+    ACTIVITIES = auto()
+    LOG = auto()
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """What an operator wants to see: a terminal has room for a bar, a file for everything."""
+        on_terminal = sys.stderr.isatty()
+        return cls.LOG if config.verbose or (config.debug and not on_terminal) else cls.ACTIVITIES
 
 
-def _show(image: Image, *, on_terminal: bool) -> None:
-    line = f"{image.percent:3d} % {image.activity}"
-    sys.stderr.write(f"\r\033[K{line}" if on_terminal else f"{line}\n")
-    sys.stderr.flush()
+class Display(Protocol):
+    """Where progress is shown."""
+
+    def tell(self, image: Image) -> None:
+        """This is what is being worked on, and how far it is."""
+        ...
+
+    def write(self, text: str) -> None:
+        """This has been added to its log: whole lines."""
+        ...
+
+
+def follow(factory: Factory, image_id: str, *, detail: Detail = Detail.NONE) -> Image:
+    """Wait until no worker has the image. While its parent is being built, that is what is shown."""
+    chain = _chain(factory, image_id)
+    logs = {link: Tail(factory.log_file(link)) for link in chain}
+    with _display(detail) as display:
+        while True:
+            image = _found(factory, image_id)
+            for link in chain:
+                current = image if link == image_id else factory.find(link)
+                if detail is Detail.LOG and (news := logs[link].read()):
+                    display.write(news)
+                if current is not None and not current.settled:
+                    display.tell(current)
+                    break
+            if image.settled:
+                display.tell(image)
+                return image
+            time.sleep(_PERIOD)
+
+
+class Tail:
+    """The end of a log that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> str:
+        """What has been added since the last look, up to the last whole line."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return ""
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return whole.decode(errors="replace")
+
+
+class _Nothing:
+    def tell(self, image: Image) -> None:
+        pass
+
+    def write(self, text: str) -> None:
+        pass
+
+
+class _Lines:
+    """Lines for a file or a pipe: one for each activity, where the log does not say it."""
+
+    def __init__(self, detail: Detail) -> None:
+        self._detail = detail
+        self._told: tuple[str, str] | None = None
+
+    def tell(self, image: Image) -> None:
+        news = image.id, image.activity
+        if news != self._told and self._detail is Detail.ACTIVITIES:
+            self.write(f"{image.percent:3d} % {image.title}: {image.activity}\n")
+        self._told = news
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+@contextmanager
+def _display(detail: Detail) -> Iterator[Display]:
+    if detail is Detail.NONE:
+        yield _Nothing()
+    elif not sys.stderr.isatty():
+        yield _Lines(detail)
+    else:
+        from imagefactory.cli.bar import bar  # noqa: PLC0415 - rich takes its time
+
+        with bar() as display:
+            yield display
+
+
+def _chain(factory: Factory, image_id: str) -> tuple[str, ...]:
+    """The ids of what has to be built, eldest first: the image, and what it is made from."""
+    image = _found(factory, image_id)
+    parent = factory.find(image.parent_id) if image.parent_id else None
+    if parent is None or parent.settled:
+        return (image_id,)
+    return (*_chain(factory, parent.id), image_id)
+
+
+def _found(factory: Factory, image_id: str) -> Image:
+    image = factory.find(image_id)
+    if image is None:
+        msg = f'The image "{image_id}" was deleted while it was being built'
+        raise NotFound(msg)
+    return image

@@ -1,24 +1,21 @@
 """The sub-command `worker`: runs builds until it is told to stop."""
 
 import argparse
-import logging
 import os
 import signal
 import threading
-from types import FrameType
 
-from imagefactory.builds import settings
+from imagefactory.builds import program_log
 from imagefactory.builds.worker import run_worker
-from imagefactory.cli.main import flags
+from imagefactory.core.config import Config
 
 
-def worker(options: argparse.Namespace) -> int:
-    """`imagefactory worker`."""
-    config = settings.load(file=options.config, flags=flags(options))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+def worker(_options: argparse.Namespace, config: Config) -> int:
+    """`imagefactory worker`: SIGTERM and Ctrl-C stop it in good order; its next life goes on."""
+    program_log.start(verbose=True, debug=False)
     stop = threading.Event()
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: object) -> None:
         stop.set()
 
     signal.signal(signal.SIGTERM, on_signal)

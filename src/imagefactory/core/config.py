@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Self, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 
 from imagefactory.core.errors import ConfigError
 from imagefactory.core.secret import REDACTED, Secret
@@ -11,6 +12,25 @@ from imagefactory.core.secret import REDACTED, Secret
 DEFAULT_FILE: Final = Path("/etc/imagefactory/imagefactory.conf")
 _TRUE: Final = frozenset({"true", "yes", "1"})
 _FALSE: Final = frozenset({"false", "no", "0"})
+
+_NO_KEY: Final = "no key"  #: marks a field that no source can set
+
+#: keys that old configurations have and that mean nothing any more -> why; `*` ends a family of them
+DEAD: Final[Mapping[str, str]] = {
+    "config": "a configuration file does not name another",
+    "ec2_build_style": "how an image is built follows from its parameters",
+    "imgdir": "builds work below the state folder",
+    "max_concurrent_ec2_sessions": "pushes do not wait for one another",
+    "oz_data_dir": "Oz is not used",
+    "oz_screenshot_dir": "Oz is not used; a boot's screenshot lies among the image's artifacts",
+    "plugins": "plugins are found as installed Python packages",
+    "proxy_ami_id": "Windows is not built through a proxy in EC2",
+    "rest": "the daemon always serves the REST API",
+    "rhevm_json": "a provider is described in the request that names it",
+    "secondary": "there are no secondary factories; workers share the work",
+    "vsphere_json": "a provider is described in the request that names it",
+    "warehouse*": "images lie in the factory's own storage",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +61,18 @@ class Config:
     foreground: bool = False
     verbose: bool = False
     debug: bool = False
+    output: Literal["log", "json"] = "log"  #: of the command line
+    raw: bool = False  #: whether the command line shows no colours
 
     timeout: int = 3600  #: seconds that one tool may take
     tdl_require_root_pw: bool = False
     max_concurrent_local_sessions: int = 1  #: builds at the same time in one worker
-    openstack_image_format: str = "qcow2"
+    openstack_image_format: Literal["qcow2", "raw"] = "qcow2"
+    rhevm_image_format: Literal["raw", "qcow2"] = "raw"
+    ec2_image_format: str = "raw"
+    ec2_ami_type: Literal["ebs", "s3"] = "ebs"
+    ec2_32bit_util: str = "m1.small"  #: the type of an instance that works for 32-bit images
+    ec2_64bit_util: str = "m1.large"
     mirrors: Mapping[str, str] = field(
         default_factory=dict
     )  #: URL prefix in a template -> used instead
@@ -56,6 +83,9 @@ class Config:
         default_factory=dict
     )  #: providers of the target `local`
     boot_timeout: int = 600  #: seconds until a boot test gives up
+
+    #: why keys that were given have no effect, a sentence each; no key itself
+    ignored: tuple[str, ...] = field(default=(), metadata={_NO_KEY: True})
 
     @property
     def storage(self) -> Path:
@@ -80,29 +110,66 @@ class Config:
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, origin: str = "configuration") -> Self:
         """A configuration with these values; `ConfigError` names an unknown or ill-typed key."""
+        return cls(**cls.read(values, origin=origin))
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], *, origin: str) -> dict[str, Any]:
+        """These values by the names of our fields and with their types; dead keys are left out.
+
+        `ConfigError` names an unknown or ill-typed key, and the origin that has it.
+        """
         types = get_type_hints(cls)
-        known = {entry.name: types[entry.name] for entry in fields(cls)}
+        keys = (entry.name for entry in fields(cls) if _NO_KEY not in entry.metadata)
+        known = {name: types[name] for name in keys}
         read: dict[str, Any] = {}
         for key, value in values.items():
-            name = key.replace("-", "_")
-            if name not in known:
+            name = _name(key)
+            if name in known:
+                if value is not None:  # JSON's null leaves a key as it is
+                    read[name] = _typed(key, value, known[name], origin)
+            elif why_dead(key) is None:
                 msg = f'The {origin} has an unknown key "{key}"'
-                raise ConfigError(msg, hint="Correct or remove it")
-            read[name] = _typed(key, value, known[name], origin)
-        return cls(**read)
+                raise ConfigError(msg, hint=_hint(name, known))
+        return read
+
+
+def why_dead(key: str) -> str | None:
+    """Why a key means nothing any more; None for any other key."""
+    name = _name(key)
+    families = (family for family in DEAD if family.endswith("*"))
+    family = next((family for family in families if name.startswith(family[:-1])), name)
+    return DEAD.get(family)
+
+
+def _name(key: str) -> str:
+    return key.replace("-", "_").replace(".", "_")
+
+
+def _hint(name: str, known: Mapping[str, object]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f'Did you mean "{near[0]}"?' if near else "Correct or remove it"
 
 
 def _typed(key: str, value: object, wanted: object, origin: str) -> object:
-    kind = get_origin(wanted) or wanted
+    kind, secret = get_origin(wanted) or wanted, Secret in get_args(wanted)
     try:
-        if Secret in get_args(wanted):
+        if secret:
             return _secrets(value)
+        if kind is Literal:
+            return _choice(value, get_args(wanted))
         return _READERS[kind](value)
     except ValueError as error:
-        shown = REDACTED if Secret in get_args(wanted) else value
-        name = getattr(kind, "__name__", str(kind)).lower()
-        msg = f'The {origin} has "{shown}" for "{key}", which is not of type {name}'
+        words = " or ".join(f'"{choice}"' for choice in get_args(wanted))
+        is_what = words if kind is Literal else _WORDS[kind]
+        shown = REDACTED if secret else value
+        msg = f'The {origin} has "{shown}" for "{key}", which is not {is_what}'
         raise ConfigError(msg) from error
+
+
+def _choice(value: object, choices: tuple[object, ...]) -> object:
+    if value in choices:
+        return value
+    raise ValueError
 
 
 def _boolean(value: object) -> bool:
@@ -162,4 +229,14 @@ _READERS: Final[Mapping[object, Callable[[object], object]]] = {
     str: _text,
     tuple: _texts,
     Mapping: _table,
+}
+
+#: what a key's values are, as people say it
+_WORDS: Final[Mapping[object, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    Path: "a path",
+    str: "a text",
+    tuple: "a list of texts",
+    Mapping: "an object of texts",
 }

@@ -1,0 +1,98 @@
+"""The sub-command `gc`: what lies in the state folder and nothing needs any more."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagefactory.builds.claim import claim
+from imagefactory.builds.factory import Factory, open_factory
+from imagefactory.cli.show import write_json
+from imagefactory.core.config import Config
+from imagefactory.core.errors import Conflict
+from imagefactory.engine.command import Tools
+from imagefactory.engine.sandbox import Sandbox
+
+_OLD: Final = 30 * 86400  # seconds; what no build has made or read for so long, none will
+_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Garbage:
+    """Something that can go, and why."""
+
+    path: Path
+    reason: str
+    size: int  #: bytes on the disk
+
+
+def gc(options: argparse.Namespace, config: Config) -> int:
+    """`imagefactory gc [--yes]`: shows it, or deletes it. `Conflict` while an image is being built."""
+    with open_factory(config) as factory:
+        if factory.workshop.store.unfinished():
+            msg = "Images are being built, and may need what lies in the state folder"
+            raise Conflict(msg, hint="Wait for them, or cancel them")
+        found = sorted(_found(factory, config), key=lambda garbage: garbage.path)
+        if options.yes:
+            sandbox = Sandbox(state=config.state, tools=Tools())
+            for garbage in found:
+                sandbox.remove(garbage.path)
+    if options.output == "json":
+        shown = [{"path": str(g.path), "reason": g.reason, "size": g.size} for g in found]
+        write_json({"garbage": shown, "deleted": options.yes}, config)
+        return 0
+    for garbage in found:
+        sys.stdout.write(f"{garbage.size / _MIB:8.1f} MiB  {garbage.path}: {garbage.reason}\n")
+    total = sum(garbage.size for garbage in found) / _MIB
+    ending = "deleted" if options.yes else 'to delete with "--yes"'
+    sys.stdout.write(f"{total:8.1f} MiB  in all, {ending}\n")
+    return 0
+
+
+def _found(factory: Factory, config: Config) -> Iterator[Garbage]:
+    for folder in _children(config.scratch):
+        with claim(folder) as free:
+            if free:
+                yield _garbage(folder, "no build works here")
+    known = factory.workshop.store.ids()
+    for folder in _children(config.artifacts):
+        if folder.name not in known:
+            yield _garbage(folder, "its image is deleted")
+    yield from _caches(config.cache)
+
+
+def _caches(cache: Path) -> Iterator[Garbage]:
+    """What makes builds quicker, and has not for long."""
+    for path in _children(cache / "layers"):
+        if path.name.endswith(".partial"):
+            yield _garbage(path, "nobody has finished it")
+        elif path.is_dir() and _is_old(path):
+            yield _garbage(path, "a layer that no build has used lately")
+    for folder in filter(Path.is_dir, _children(cache / "objects")):
+        for path in filter(_is_old, _children(folder)):
+            yield _garbage(path, "a file that no build has used lately")
+
+
+def _children(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_old(path: Path) -> bool:
+    status = path.stat()
+    return max(status.st_atime, status.st_mtime) < time.time() - _OLD
+
+
+def _garbage(path: Path, reason: str) -> Garbage:
+    return Garbage(path=path, reason=reason, size=_size(path))
+
+
+def _size(path: Path) -> int:
+    """What lies on the disk; folders of inner users that are closed to us count nothing."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_blocks * 512
+    files = (os.path.join(root, name) for root, _, names in os.walk(path) for name in names)  # noqa: PTH118 - as many as a system has files
+    return sum(os.lstat(file).st_blocks * 512 for file in files)
