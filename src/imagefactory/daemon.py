@@ -14,13 +14,12 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
 
-import uvicorn
-
 from imagefactory import __version__
 from imagefactory.builds import settings
 from imagefactory.builds.factory import open_factory
 from imagefactory.core.config import Config
 from imagefactory.core.errors import ConfigError, FactoryError
+from imagefactory.web import clients, server, tls
 from imagefactory.web.app import make_app
 
 log = logging.getLogger(__name__)
@@ -44,21 +43,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(config: Config) -> None:
     """Serve until SIGTERM or SIGINT."""
-    _refuse_other_than_loopback(config.address)
     logging.basicConfig(
         level=logging.DEBUG if config.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s thread(%(threadName)s) Message: %(message)s",
     )
     for name in ("httpx2", "httpcore2", "alembic", "dbos"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What these tell of a request that they refuse may have come from a form: passwords, too.
+    for name in ("oauthlib", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    certificate = None if config.no_ssl else tls.certificate_file(config)
+    consumers = {} if config.no_oauth else clients.load(config)
     listener = _listen(config)
     worker = Supervisor(config)
     try:
         with open_factory(config) as factory:
+            app = make_app(factory, clients=consumers)
             worker.start()
-            log.info("Serving http://%s:%s/imagefactory", config.address, listener.getsockname()[1])
-            server = uvicorn.Server(uvicorn.Config(make_app(factory), log_config=None))
-            server.run(sockets=[listener])
+            _announce(config, listener, certificate)
+            server.serve(app, listener, certificate=certificate, patience=config.request_timeout)
     finally:
         worker.stop()
         listener.close()
@@ -75,21 +78,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tmpdir", metavar="DIR", help="folder for temporary files")
     parser.add_argument("--timeout", type=int, metavar="SECONDS", help="limit for one tool")
-    for flag in ("foreground", "verbose", "debug", "no_ssl", "no_oauth"):
+    parser.add_argument("--ssl_pem", metavar="FILE", help="key and certificates for TLS, in PEM")
+    for flag in ("foreground", "verbose", "debug", "no_ssl", "no_oauth", "open_reads"):
         parser.add_argument(f"--{flag}", action="store_true", default=None)
     return parser
 
 
-def _refuse_other_than_loopback(address: str) -> None:
+def _announce(config: Config, listener: socket.socket, certificate: Path | None) -> None:
+    scheme = "http" if certificate is None else "https"
+    host = f"[{config.address}]" if ":" in config.address else config.address
+    log.info("Serving %s://%s:%s/imagefactory", scheme, host, listener.getsockname()[1])
+    if certificate is not None:
+        log.info("The certificate has the SHA-256 fingerprint %s", tls.fingerprint(certificate))
+    if _is_loopback(config.address):
+        return
+    # Both were asked for, and a proxy may do either's work: a word has to be enough.
+    if config.no_oauth:
+        log.warning("Without OAuth anybody who reaches %s can build and delete images", host)
+    if config.no_ssl:
+        log.warning("Without TLS credentials reach %s in clear text", host)
+
+
+def _is_loopback(address: str) -> bool:
     try:
-        loopback = address == "localhost" or ipaddress.ip_address(address).is_loopback
-    except ValueError as error:
-        msg = f'The address "{address}" is not an IP address'
-        raise ConfigError(msg) from error
-    if not loopback:
-        msg = f'The address "{address}" is not a loopback address'
-        hint = "Without TLS and OAuth the daemon serves this machine only; use 127.0.0.1"
-        raise ConfigError(msg, hint=hint)
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def _listen(config: Config) -> socket.socket:

@@ -122,7 +122,7 @@ VIEW = {
 
 
 def test_a_view_is_one_document() -> None:
-    assert xml.render(VIEW, root="unused").decode() == (
+    assert xml.render(VIEW).decode() == (
         '<base_image type="BaseImage">\n'
         "  <icicle/>\n"
         "  <id>1</id>\n"
@@ -153,7 +153,7 @@ def test_several_keys_get_a_root() -> None:
 
 def test_lists_within_lists_have_items() -> None:
     view = {"plugins": [{"_type": "plugin", "type": "os", "targets": [["Debian", None], ["b"]]}]}
-    root = etree.fromstring(xml.render(view, root="plugins"))
+    root = etree.fromstring(xml.render(view))
     assert [child.tag for child in root] == ["plugin"]
     assert root.findtext("plugin/type") == "os"
     assert [item.text for item in root.iterfind("plugin/targets/list__")] == ["Debian", None, "b"]
@@ -168,7 +168,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(), VALUES))
 def test_any_parameters_make_a_well_formed_answer(parameters: dict[str, Any]) -> None:
-    document = xml.render({"base_image": {"_type": "BaseImage", "parameters": parameters}}, root="")
+    document = xml.render({"base_image": {"_type": "BaseImage", "parameters": parameters}})
     assert etree.fromstring(document).tag == "base_image"
 
 
@@ -187,5 +187,5 @@ REPEATABLE = st.recursive(
 
 @given(REPEATABLE)
 def test_what_an_answer_shows_can_be_sent_again(value: Any) -> None:
-    shown = xml.render({"base_image": {"parameters": {"value": value}, "n": 1}}, root="")
+    shown = xml.render({"base_image": {"parameters": {"value": value}, "n": 1}})
     assert xml.parse(shown)["base_image"]["parameters"]["value"] == value

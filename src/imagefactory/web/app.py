@@ -1,21 +1,33 @@
 """The web application, made from a factory."""
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI
 
 from imagefactory import __version__
 from imagefactory.builds.factory import Factory
+from imagefactory.core.secret import Secret
 from imagefactory.web import errors, routes
+from imagefactory.web.site import Site, networks
 
 
-def make_app(factory: Factory) -> FastAPI:
-    """An ASGI application that serves the API over this factory."""
-    app = FastAPI(title="Image Factory", version=__version__, redirect_slashes=False)
-    app.state.config = factory.workshop.config
+def make_app(factory: Factory, *, clients: Mapping[str, Secret]) -> FastAPI:
+    """An ASGI application that serves the API over this factory to these OAuth clients.
+
+    `ConfigError` when the configuration names a proxy that is none.
+    """
+    config = factory.workshop.config
+    app = FastAPI(
+        title="Image Factory",
+        version=__version__,
+        redirect_slashes=False,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.site = Site(
+        factory=factory, config=config, clients=clients, proxies=networks(config.trusted_proxies)
+    )
     errors.install(app)
-    app.include_router(routes.router(factory))
-
-    @app.get("/healthz", include_in_schema=False)
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
+    routes.install(app, factory)
     return app

@@ -51,7 +51,7 @@ class Body:
 
 async def receive(request: Request) -> bytes:
     """The whole body, if it is no longer and takes no longer than the configuration allows."""
-    config: Config = request.app.state.config
+    config: Config = request.app.state.site.config
     try:
         async with asyncio.timeout(config.request_timeout):
             return await _received(request, config.max_body)

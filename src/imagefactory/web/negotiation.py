@@ -80,9 +80,9 @@ class Answer:
     media: str
 
     def __call__(
-        self, view: dict[str, Any], status: int = HTTPStatus.OK, *, root: str = "imagefactory"
+        self, view: dict[str, Any], status: int = HTTPStatus.OK, *, root: str | None = None
     ) -> Response:
-        """A response; `root` is the name of an XML document whose view has several keys."""
+        """A response; `root` names the XML document of a view that has not one key for all of it."""
         if self.media == JSON:
             return JSONResponse(view, status)
         # Not `media_type=`: it would add a charset, and an XML document says that itself.

@@ -1,173 +1,237 @@
-"""The routes of the API, version 2: parse, call the factory, show (API manual, "Resources")."""
+"""The table of routes: which address leads to which endpoint, and what the documentation says of it."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Final
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi import FastAPI
 
-from imagefactory import __version__
 from imagefactory.builds.factory import Factory
-from imagefactory.core.errors import Conflict, NotFound, RequestError
-from imagefactory.core.images import KINDS, BaseImage, Image, Status, TargetImage
-from imagefactory.core.secret import Secret
-from imagefactory.web import bodies, views
+from imagefactory.core.images import KINDS, BaseImage, Image, ProviderImage, TargetImage
+from imagefactory.web import about, docs, jeos, openapi, targets, templates
+from imagefactory.web.control import Control
+from imagefactory.web.images import Collection
+from imagefactory.web.outputs import OCTETS, Outputs
+from imagefactory.web.routing import ACCEPT, CLIENT, READ, READER, Routes
+from imagefactory.web.site import ROOT
+from imagefactory.web.stream import EVENTS, Newest, Stream
 
-ROOT: Final = "/imagefactory"
-_PARENTS: Final = (
-    "",
-    "/base_images/{base_image_id}",
-    "/base_images/{base_image_id}/target_images/{target_image_id}",
-    "/target_images/{target_image_id}",
-)
-_READ: Final = ["GET", "HEAD"]
+_BASE: Final = "/base_images/{base_image_id}"
+_TARGET: Final = "/target_images/{target_image_id}"
+_PARENTS: Final = ("", _BASE, _BASE + _TARGET, _TARGET)
+#: what the manual has; the other nestings answer too, as they always did, and are not documented
+_DOCUMENTED: Final[Mapping[str, tuple[type[Image], ...]]] = {
+    "": (BaseImage, TargetImage, ProviderImage),
+    _BASE: (TargetImage,),
+    _BASE + _TARGET: (ProviderImage,),
+    _TARGET: (ProviderImage,),
+}
 
-Parsed = Annotated[bodies.Body, Depends(bodies.read)]
 
-
-def router(factory: Factory) -> APIRouter:
-    """All routes, over this factory."""
-    api = APIRouter(prefix=ROOT)
-    _add_plugins(api, factory)
+def install(app: FastAPI, factory: Factory) -> None:
+    """Add all routes of the API, and those beside it."""
+    newest = Newest(factory)
+    _about(Routes(app=app, tag="about"))
+    _operations(Routes(app=app, prefix="", tag="operation"))
+    _targets(Routes(app=app, tag="targets"))
+    _templates(Routes(app=app, tag="templates"))
+    Routes(app=app, tag="events").add(
+        "/events",
+        Stream(newest=newest).everything,
+        methods=READ,
+        guards=[READER],
+        content={EVENTS: {}},
+        errors=(400,),
+    )
     for parents in _PARENTS:
-        _add_collection(api, factory, parents + "/{collection}")
-        _add_image(api, factory, parents + "/{collection}/{image_id}")
-    return api
+        for kind in KINDS.values():
+            name = "_of_".join(
+                [kind.noun, *(word for word in ("target", "base") if f"/{word}_" in parents)]
+            )
+            routes = Routes(
+                app=app,
+                prefix=f"{ROOT}{parents}/{kind.noun}s",
+                documented=kind in _DOCUMENTED[parents],
+                tag=f"{kind.noun}s",
+                name=name,
+            )
+            _collection(routes, kind)
+            _image(routes, kind)
+            if routes.documented:
+                _control(routes, kind)
+                _files(routes, kind, newest)
 
 
-def _add_plugins(api: APIRouter, factory: Factory) -> None:
-    @api.api_route("", methods=_READ)
-    def version() -> dict[str, str]:
-        return {"name": "imagefactory", "version": __version__, "api_version": "2.0"}
-
-    @api.api_route("/plugins", methods=_READ)
-    @api.api_route("/plugins/", methods=_READ, include_in_schema=False)
-    def list_plugins(request: Request) -> dict[str, Any]:
-        return {"plugins": [views.plugin(info, _root(request)) for info in factory.plugins()]}
-
-    @api.api_route("/plugins/{plugin_id}", methods=_READ)
-    def show_plugin(request: Request, plugin_id: str) -> dict[str, Any]:
-        return views.plugin(factory.plugin(plugin_id), _root(request))
-
-
-def _add_collection(api: APIRouter, factory: Factory, path: str) -> None:
-    @api.api_route(path, methods=_READ)
-    def list_images(request: Request, collection: str) -> dict[str, Any]:
-        kind = _kind(collection)
-        given = request.path_params
-        parent = given.get("target_image_id") or given.get("base_image_id")
-        images = factory.images(kind, parent_id=parent)
-        return views.listed(kind.noun, images, _here(request))
-
-    @api.post(path, status_code=HTTPStatus.ACCEPTED)
-    def create_image(request: Request, collection: str, body: Parsed) -> dict[str, Any]:
-        kind = _kind(collection)
-        fields = {**request.path_params, **body.fields(kind.noun)}
-        return views.created(_create(factory, kind, fields), _here(request))
+def _about(routes: Routes) -> None:
+    routes.add("", about.version, methods=READ, guards=[ACCEPT], content=openapi.shown("Version"))
+    routes.add(
+        "/plugins",
+        about.list_plugins,
+        methods=READ,
+        guards=[READER, ACCEPT],
+        content=openapi.shown("Plugins"),
+    )
+    routes.add(
+        "/plugins/{plugin_id}",
+        about.show_plugin,
+        methods=READ,
+        guards=[READER, ACCEPT],
+        content=openapi.shown("Plugin"),
+        errors=(404,),
+    )
+    page = {"text/html": {"schema": {"type": "string"}}}
+    document = {"application/json": {"schema": {"type": "object"}}}
+    routes.add("/openapi.json", docs.document, methods=READ, guards=[], content=document)
+    routes.add("/docs", docs.page, methods=READ, guards=[], content=page)
+    hidden = Routes(app=routes.app, documented=False)
+    hidden.add("/plugins/", about.list_plugins, methods=READ, guards=[READER, ACCEPT])
+    hidden.add("/plugins/{plugin_id}", about.delete_plugin, methods=["DELETE"], guards=[CLIENT])
 
 
-def _add_image(api: APIRouter, factory: Factory, path: str) -> None:
-    @api.api_route(path, methods=_READ)
-    def show_image(request: Request, collection: str, image_id: str) -> dict[str, Any]:
-        image = factory.image(_kind(collection), image_id)
-        return views.detailed(
-            image, _here(request), root=_root(request), relatives=_relatives(factory, image)
+def _operations(routes: Routes) -> None:
+    health = {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}}
+    routes.add("/healthz", about.health, methods=READ, guards=[], content=health)
+    routes.add("/readyz", about.readiness, methods=READ, guards=[], content=health)
+
+
+def _targets(routes: Routes) -> None:
+    for path, endpoint, name, errors in (
+        ("/targets", targets.list_targets, "Targets", ()),
+        ("/targets/{target_id}", targets.show_target, "Target", (404,)),
+        ("/targets/{target_id}/providers", targets.list_providers, "Providers", (404,)),
+        (
+            "/targets/{target_id}/providers/{provider_id}",
+            targets.show_provider,
+            "Provider",
+            (404,),
+        ),
+    ):
+        routes.add(
+            path,
+            endpoint,
+            methods=READ,
+            guards=[READER, ACCEPT],
+            content=openapi.shown(name),
+            errors=errors,
         )
-
-    @api.delete(path, status_code=HTTPStatus.NO_CONTENT)
-    def delete_image(image_id: str, body: Parsed) -> Response:
-        fields = body.values if body.flat else body.fields(next(iter(body.values), ""))
-        credentials = fields.get("credentials")
-        factory.delete(image_id, credentials=Secret(credentials) if credentials else None)
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-
-    @api.api_route(path + "/raw_image", methods=_READ)
-    def raw_image(collection: str, image_id: str) -> FileResponse:
-        image = factory.image(_kind(collection), image_id)
-        if image.status is not Status.COMPLETE:
-            msg = f'The image "{image_id}" is "{image.status}" and has no body to download'
-            raise Conflict(msg)
-        return FileResponse(
-            factory.body(image_id),
-            media_type="application/octet-stream",
-            filename=f"{image_id}.body",
-        )
-
-    @api.api_route(path + "/log", methods=_READ)
-    def show_log(
-        collection: str, image_id: str, offset: Annotated[int, Query(ge=0)] = 0
-    ) -> PlainTextResponse:
-        factory.image(_kind(collection), image_id)
-        return PlainTextResponse(_from(factory.log_file(image_id), offset))
-
-    @api.post(path + "/cancel", status_code=HTTPStatus.ACCEPTED)
-    def cancel_image(collection: str, image_id: str) -> JSONResponse:
-        image = factory.image(_kind(collection), image_id)
-        factory.cancel(image.id)
-        return JSONResponse({}, HTTPStatus.ACCEPTED)
-
-    @api.post(path + "/retry", status_code=HTTPStatus.ACCEPTED)
-    def retry_image(collection: str, image_id: str) -> JSONResponse:
-        image = factory.image(_kind(collection), image_id)
-        factory.retry(image.id)
-        return JSONResponse({}, HTTPStatus.ACCEPTED)
+    for path, listing, name in (
+        ("/jeos", jeos.list_sources, "Jeos"),
+        ("/jeos/images", jeos.list_images, "JeosImages"),
+    ):
+        routes.add(path, listing, methods=READ, guards=[ACCEPT], content=openapi.shown(name))
+    routes.add("/jeos/images/{image_id}", jeos.show_image, methods=READ, guards=[], status=501)
 
 
-def _create(factory: Factory, kind: type[Image], fields: Mapping[str, Any]) -> Image:
-    template, parameters = fields.get("template"), fields.get("parameters")
-    if parameters is not None and not isinstance(parameters, Mapping):
-        msg = 'The value of "parameters" is not an object'
-        raise RequestError(msg)
-    if kind is BaseImage:
-        return factory.create_base_image(template=template, parameters=parameters)
-    if kind is TargetImage:
-        return factory.create_target_image(
-            target=fields.get("target"),
-            base_image_id=fields.get("base_image_id"),
-            template=template,
-            parameters=parameters,
-        )
-    credentials = fields.get("credentials")
-    return factory.create_provider_image(
-        provider=fields.get("provider"),
-        credentials=None if credentials is None else Secret(str(credentials)),
-        target=fields.get("target"),
-        target_image_id=fields.get("target_image_id"),
-        template=template,
-        parameters=parameters,
+def _templates(routes: Routes) -> None:
+    routes.add(
+        "/templates/check",
+        templates.check,
+        methods=["POST"],
+        guards=[CLIENT, ACCEPT],
+        content=openapi.shown("TemplateCheck"),
+        errors=(400,),
+        body=openapi.template_body(),
     )
 
 
-def _relatives(factory: Factory, image: Image) -> dict[str, Image | list[Image] | None]:
-    relatives: dict[str, Image | list[Image] | None] = {}
-    if word := views.parent_word(image):
-        relatives[word] = factory.find(image.parent_id) if image.parent_id else None
-    if child := views.child_kind(image):
-        relatives[f"{child.noun}s"] = list(factory.images(child, parent_id=image.id))
-    return relatives
+def _collection(routes: Routes, kind: type[Image]) -> None:
+    images = Collection(kind=kind)
+    routes.add(
+        "",
+        images.list,
+        methods=READ,
+        guards=[READER, ACCEPT],
+        content=openapi.shown(f"{kind.kind}List"),
+        errors=(400, 404),
+    )
+    routes.add(
+        "",
+        images.create,
+        methods=["POST"],
+        guards=[CLIENT, ACCEPT],
+        status=HTTPStatus.ACCEPTED,
+        content=openapi.shown(f"{kind.kind}Created"),
+        errors=(400, 404, 409),
+        body=openapi.wrapped_body(kind.noun, f"{kind.kind}Request", required=True),
+    )
 
 
-def _kind(collection: str) -> type[Image]:
-    kind = KINDS.get(collection.removesuffix("s")) if collection.endswith("s") else None
-    if kind is None:
-        msg = f"{collection} not found"
-        raise NotFound(msg)
-    return kind
+def _image(routes: Routes, kind: type[Image]) -> None:
+    images = Collection(kind=kind)
+    routes.add(
+        "/{image_id}",
+        images.show,
+        methods=READ,
+        guards=[READER, ACCEPT],
+        content=openapi.shown(f"{kind.kind}Detail"),
+        errors=(404,),
+    )
+    routes.add(
+        "/{image_id}",
+        images.delete,
+        methods=["DELETE"],
+        guards=[CLIENT, ACCEPT],
+        status=HTTPStatus.NO_CONTENT,
+        errors=(400, 404, 409),
+        body=openapi.wrapped_body(kind.noun, "DeleteRequest", required=False),
+    )
 
 
-def _from(file: Path, offset: int) -> str:
-    if not file.exists():
-        return ""
-    with file.open("rb") as log:
-        log.seek(offset)
-        return log.read().decode(errors="replace")
+def _control(routes: Routes, kind: type[Image]) -> None:
+    control = Control(kind=kind)
+    for word, endpoint in (("cancel", control.cancel), ("retry", control.retry)):
+        routes.add(
+            f"/{{image_id}}/{word}",
+            endpoint,
+            methods=["POST"],
+            guards=[CLIENT, ACCEPT],
+            status=HTTPStatus.ACCEPTED,
+            content=openapi.shown(f"{kind.kind}Created"),
+            errors=(404, 409),
+        )
 
 
-def _root(request: Request) -> str:
-    return str(request.base_url).rstrip("/") + ROOT
-
-
-def _here(request: Request) -> str:
-    return str(request.url.replace(query="")).rstrip("/")
+def _files(routes: Routes, kind: type[Image], newest: Newest) -> None:
+    outputs = Outputs(kind=kind)
+    octets = {OCTETS: {"schema": {"type": "string", "format": "binary"}}}
+    lines = {"text/plain": {"schema": {"type": "string"}}}
+    routes.add(
+        "/{image_id}/raw_image",
+        outputs.body,
+        methods=READ,
+        guards=[CLIENT],
+        content=octets,
+        errors=(404, 409, 416),
+    )
+    routes.add(
+        "/{image_id}/log",
+        outputs.log,
+        methods=READ,
+        guards=[CLIENT],
+        content=lines,
+        errors=(400, 404),
+    )
+    routes.add(
+        "/{image_id}/events",
+        Stream(newest=newest, kind=kind).of_image,
+        methods=READ,
+        guards=[READER],
+        content={EVENTS: {}},
+        errors=(400, 404),
+    )
+    routes.add(
+        "/{image_id}/artifacts",
+        outputs.artifacts,
+        methods=READ,
+        guards=[CLIENT, ACCEPT],
+        content=openapi.shown("Artifacts"),
+        errors=(404,),
+    )
+    routes.add(
+        "/{image_id}/artifacts/{name}",
+        outputs.artifact,
+        methods=READ,
+        guards=[CLIENT],
+        content={"*/*": {}},
+        errors=(404, 416),
+    )

@@ -49,12 +49,11 @@ def root_word(document: bytes) -> str | None:
         return None
 
 
-def render(view: Mapping[str, Any], *, root: str) -> bytes:
-    """A view as a document with one root: that of its only key, else an element called `root`."""
-    if len(view) == 1:
+def render(view: Mapping[str, Any], *, root: str | None = None) -> bytes:
+    """A view as a document with one root: an element called `root`, or that of the view's only key."""
+    content: Any = view
+    if root is None:
         ((root, content),) = view.items()
-    else:
-        content = view
     element = etree.Element(root)
     _fill(element, content)
     etree.indent(element)

@@ -1,0 +1,222 @@
+"""Collections of images, and the images in them: list, create, show, delete (API manual)."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from fastapi import Header, Query, Request, Response
+
+from imagefactory.core.errors import RequestError
+from imagefactory.core.images import BaseImage, Image, Status, TargetImage
+from imagefactory.core.parameters import Parameters
+from imagefactory.core.secret import REDACTED, Secret
+from imagefactory.store.rows import Summary
+from imagefactory.web import views
+from imagefactory.web.bodies import Body, Parsed
+from imagefactory.web.negotiation import Negotiated
+from imagefactory.web.oauth import client_of, is_stranger
+from imagefactory.web.site import Here, Site
+
+_PATIENCE: Final = timedelta(minutes=2)  #: no request takes so long, unless its process has died
+
+Limit = Annotated[int | None, Query(ge=1, le=10_000, description="At most so many images")]
+Marker = Annotated[
+    str | None, Query(description="The id of the last image seen; those after it are listed")
+]
+Wanted = Annotated[Status | None, Query(description="Only images in this status")]
+Labels = Annotated[
+    list[str] | None, Query(description="Only images with this label, as `name=value`; repeatable")
+]
+Key = Annotated[
+    str | None,
+    Header(
+        max_length=255,
+        description="The same key from the same client gives the same image, not a second build",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """The endpoints of one kind of image."""
+
+    kind: type[Image]
+
+    def list(
+        self,
+        site: Here,
+        request: Request,
+        answer: Negotiated,
+        *,
+        limit: Limit = None,
+        marker: Marker = None,
+        status: Wanted = None,
+        label: Labels = None,
+    ) -> Response:
+        """Lists the images, newest last; below a parent, those that were made from it."""
+        images = site.factory.images(
+            self.kind,
+            parent_id=_parent_id(request),
+            status=status,
+            labels=_labels(label or ()),
+            limit=limit,
+            marker=marker,
+        )
+        here = site.here(request)
+        response = answer(views.listed(self.kind.noun, images, here))
+        if limit is not None and len(images) == limit:
+            response.headers["Link"] = _next(request, here, images[-1])
+        return response
+
+    def create(
+        self,
+        site: Here,
+        request: Request,
+        answer: Negotiated,
+        body: Parsed,
+        idempotency_key: Key = None,
+    ) -> Response:
+        """Begins to build an image; poll it, or follow its events, until it is COMPLETE or FAILED."""
+        fields = {**request.path_params, **body.fields(self.kind.noun)}
+        if idempotency_key is None:
+            image = self._create(site, fields)
+        else:
+            image = self._create_once(site, fields, client_of(request), idempotency_key)
+        response = answer(views.created(image, site.here(request)), HTTPStatus.ACCEPTED)
+        response.headers["Location"] = f"{site.root(request)}/{image.noun}s/{image.id}"
+        return response
+
+    def show(self, site: Here, request: Request, answer: Negotiated, image_id: str) -> Response:
+        """Shows an image with its parent and its children."""
+        image = site.factory.image(self.kind, image_id)
+        return answer(
+            views.detailed(
+                image,
+                site.here(request),
+                root=site.root(request),
+                relatives=_relatives(site, image),
+                secretive=is_stranger(request),
+            )
+        )
+
+    def delete(self, site: Here, image_id: str, body: Parsed) -> Response:
+        """Deletes an image, here and on its provider; one that is being built is cancelled first."""
+        delete(site, image_id, body)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    def _create_once(self, site: Site, fields: Mapping[str, Any], client: str, key: str) -> Image:
+        store = site.factory.workshop.store
+        digest = _digest(self.kind, fields)
+        image_id = store.claim(client, key, digest=digest, patience=_PATIENCE)
+        if image_id is not None:
+            return site.factory.image(self.kind, image_id)
+        made = None
+        try:
+            made = self._create(site, fields)
+            store.fulfil(client, key, made.id)
+        finally:
+            if made is None:
+                store.release(client, key)
+        return made
+
+    def _create(self, site: Site, fields: Mapping[str, Any]) -> Image:
+        template, parameters = fields.get("template"), _parameters(fields)
+        if self.kind is BaseImage:
+            return site.factory.create_base_image(template=template, parameters=parameters)
+        if self.kind is TargetImage:
+            return site.factory.create_target_image(
+                target=fields.get("target"),
+                base_image_id=fields.get("base_image_id"),
+                template=template,
+                parameters=parameters,
+            )
+        return site.factory.create_provider_image(
+            provider=_definition(fields.get("provider")),
+            credentials=_secret(fields.get("credentials")),
+            target=fields.get("target"),
+            target_image_id=fields.get("target_image_id"),
+            template=template,
+            parameters=parameters,
+        )
+
+
+def delete(site: Site, image_id: str, body: Body) -> None:
+    """Delete an image by its id alone, as the original did: the collection in the path is not looked at."""
+    fields = body.any_fields()
+    site.factory.delete(
+        image_id,
+        credentials=_secret(fields.get("credentials")),
+        provider=_definition(fields.get("provider")),
+        forget=Parameters(_parameters(fields) or {}).boolean("forget", default=False),
+    )
+
+
+def _parent_id(request: Request) -> str | None:
+    """The nearest parent in the path."""
+    given = request.path_params
+    parent: str | None = given.get("target_image_id") or given.get("base_image_id")
+    return parent
+
+
+def _labels(texts: Iterable[str]) -> dict[str, str]:
+    labels = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            msg = f'The label "{text}" has no "=" between its name and its value'
+            raise RequestError(msg)
+        labels[name] = value
+    return labels
+
+
+def _next(request: Request, here: str, last: Summary) -> str:
+    """The `Link` to the images after these (RFC 8288)."""
+    query = [item for item in request.query_params.multi_items() if item[0] != "marker"]
+    return f'<{here}?{urlencode([*query, ("marker", last.id)])}>; rel="next"'
+
+
+def _relatives(site: Site, image: Image) -> dict[str, Image | Iterable[Summary] | None]:
+    relatives: dict[str, Image | Iterable[Summary] | None] = {}
+    if word := views.parent_word(image):
+        relatives[word] = site.factory.find(image.parent_id) if image.parent_id else None
+    if child := views.child_kind(image):
+        relatives[f"{child.noun}s"] = site.factory.images(child, parent_id=image.id)
+    return relatives
+
+
+def _parameters(fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    parameters = fields.get("parameters")
+    if parameters is None or isinstance(parameters, Mapping):
+        return parameters
+    if parameters == "":
+        return None  # a form's empty field
+    msg = 'The value of "parameters" is not an object'
+    raise RequestError(msg)
+
+
+def _definition(value: object) -> object:
+    """A provider: a text, or in JSON the object that the text would hold."""
+    return json.dumps(value) if isinstance(value, Mapping) else value
+
+
+def _secret(value: object) -> Secret | None:
+    match value:
+        case None | "":
+            return None
+        case str():
+            return Secret(value)
+        case Mapping():
+            return Secret(json.dumps(value))
+    msg = 'The value of "credentials" is not a text'
+    raise RequestError(msg)
+
+
+def _digest(kind: type[Image], fields: Mapping[str, Any]) -> str:
+    """What was asked for, credentials aside: a digest of a weak password gives it away."""
+    shown = {**fields, "credentials": REDACTED, "": kind.noun}
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()

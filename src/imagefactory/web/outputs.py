@@ -1,0 +1,131 @@
+"""What an image leaves behind, as files: its body, its log and its artifacts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from fastapi import Query, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+
+from imagefactory.core.errors import Conflict, NotFound
+from imagefactory.core.images import Image, Status
+from imagefactory.web.negotiation import Negotiated
+from imagefactory.web.site import Here, Site
+
+_CHUNK: Final = 64 << 10
+OCTETS: Final = "application/octet-stream"
+
+Offset = Annotated[int, Query(ge=0, le=1 << 62, description="Bytes of the log to leave out")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """The endpoints below an image of one kind."""
+
+    kind: type[Image]
+
+    def body(self, site: Here, request: Request, image_id: str) -> Response:
+        """Downloads the body of an image, whole or in ranges."""
+        image = site.factory.image(Image, image_id)
+        path = site.factory.body(image_id)
+        if image.status is not Status.COMPLETE:
+            msg = f'The {image.title} "{image_id}" is {image.status} and has no body to download'
+            raise Conflict(msg, hint="Wait until it is COMPLETE")
+        if not path.is_file():
+            msg = f'The {image.title} "{image_id}" has no body'
+            raise NotFound(msg)
+        known = site.factory.workshop.store.body(image_id)
+        headers = {} if known is None else {"ETag": f'"{known.sha256}"'}
+        response = FileResponse(
+            path,
+            headers=headers,
+            media_type=OCTETS,
+            filename=f"{image_id}.body",
+            stat_result=path.stat(),
+        )
+        return _unchanged(request, response) or response
+
+    def log(self, site: Here, image_id: str, offset: Offset = 0) -> Response:
+        """The log of a build, from its first line or from an offset; it grows while the build runs."""
+        site.factory.image(self.kind, image_id)
+        lines = _from(site.factory.log_file(image_id), offset)
+        return StreamingResponse(lines, media_type="text/plain")
+
+    def artifacts(
+        self, site: Here, request: Request, answer: Negotiated, image_id: str
+    ) -> Response:
+        """Lists the files beside an image: log, lock, bills of materials, boot report."""
+        here = site.here(request)
+        return answer(
+            {
+                "artifacts": [
+                    {"artifact": _shown(path, here)} for path in self._files(site, image_id)
+                ]
+            }
+        )
+
+    def artifact(self, site: Here, image_id: str, name: str) -> FileResponse:
+        """Downloads one of the files beside an image."""
+        for path in self._files(site, image_id):
+            if path.name == name:
+                return FileResponse(path, filename=name, stat_result=path.stat())
+        msg = f"No artifact found with name: {name}"
+        raise NotFound(msg)
+
+    def _files(self, site: Site, image_id: str) -> list[Path]:
+        site.factory.image(self.kind, image_id)
+        folder = site.factory.log_file(image_id).parent
+        if not folder.is_dir():
+            return []
+        return sorted(path for path in folder.iterdir() if _is_public(path))
+
+
+def _is_public(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and not path.name.startswith(".")
+
+
+def _shown(path: Path, here: str) -> dict[str, Any]:
+    return {
+        "_type": "artifact",
+        "name": path.name,
+        "size": path.stat().st_size,
+        "href": f"{here}/{quote(path.name)}",
+    }
+
+
+def _unchanged(request: Request, response: FileResponse) -> Response | None:
+    """304 for a client that has this very body already (RFC 9110, 13.1)."""
+    tags = request.headers.get("if-none-match")
+    if tags is not None:
+        known = {tag.strip().removeprefix("W/") for tag in tags.split(",")}
+        same = tags.strip() == "*" or response.headers["etag"] in known
+    else:
+        same = _is_older(
+            response.headers["last-modified"], request.headers.get("if-modified-since")
+        )
+    if not same:
+        return None
+    kept = {key: response.headers[key] for key in ("etag", "last-modified")}
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=kept)
+
+
+def _is_older(changed: str, since: str | None) -> bool:
+    if since is None:
+        return False
+    try:
+        return parsedate_to_datetime(changed) <= parsedate_to_datetime(since)
+    except (TypeError, ValueError):
+        return False  # no date, or one without a zone
+
+
+def _from(file: Path, offset: int) -> Iterator[bytes]:
+    if not file.is_file():
+        return
+    with file.open("rb") as log:
+        log.seek(offset)
+        while chunk := log.read(_CHUNK):
+            yield chunk
