@@ -77,9 +77,7 @@ class Guest:
     build: Build
     change: Change
     files: PackageFiles
-    initramfs_later: bool = (
-        False  #: by `make_initramfs`, once, and not with each kernel and trigger
-    )
+    initramfs_later: bool = False  #: by `make_initramfs`, not with each kernel
 
     def bootstrap(self, essential: Sequence[Stanza]) -> None:
         """Let dpkg install packages whose files are only unpacked, so that it works from then on."""

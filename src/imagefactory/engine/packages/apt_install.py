@@ -101,10 +101,10 @@ class InstallPackages(Step):
         return "Installing packages"
 
     def run(self, build: Build) -> None:
-        if not self.packages:
-            return
         lock = read_lock(build)
         packages, base = lock.layer("packages"), lock.layer("base")
+        if not packages and not self.packages:
+            return
         build.report(0, f"Installing {len(packages)} packages")
         with (
             _gathered(build, packages, older=base) as files,
