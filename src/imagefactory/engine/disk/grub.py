@@ -90,7 +90,7 @@ mkdir -p /dev/disk/by-uuid
 : > "/dev/disk/by-uuid/$ROOT_FILESYSTEM"
 sed 's,^grub_probe=.*,grub_probe=/tmp/grub-probe,' /usr/sbin/grub-mkconfig > /tmp/grub-mkconfig
 grub_probe=/tmp/grub-probe sh /tmp/grub-mkconfig -o /boot/grub/grub.cfg
-grep -q "root=UUID=$ROOT_FILESYSTEM" /boot/grub/grub.cfg
+grep -q "$ROOT_FILESYSTEM" /boot/grub/grub.cfg || { echo "the menu does not name the root" >&2; exit 1; }
 """
 
 
