@@ -1,6 +1,7 @@
 """Signs the requests of our own client with OAuth 1.0a, bodies included."""
 
 from collections.abc import Generator
+from typing import Any
 
 import httpx2
 from oauthlib.oauth1 import SIGNATURE_HMAC_SHA256, Client
@@ -29,6 +30,7 @@ class OAuth(httpx2.Auth):
         kind = request.headers.get("Content-Type")
         headers = {} if kind is None else {"Content-Type": kind}
         body = request.content.decode() if request.content else None
-        _, signed, _ = client.sign(str(request.url), request.method, body, headers)
+        method: Any = request.method  # the library's types know some methods only
+        _, signed, _ = client.sign(str(request.url), method, body, headers)
         request.headers["Authorization"] = signed["Authorization"]
         yield request
