@@ -18,7 +18,6 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "mkfs.ext4": "e2fsprogs",
     "mkfs.vfat": "dosfstools",
     "mmd": "mtools",
-    "mmdebstrap": "mmdebstrap",
     "newuidmap": "uidmap",
     "openssl": "openssl",
     "qemu-img": "qemu-utils",

@@ -29,7 +29,7 @@ _KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 #: what a server needs to start, be reached, be administered and be upgraded
 _BASE: Final = (
-    "ca-certificates", "cloud-guest-utils", "dbus", "debian-archive-keyring", "e2fsprogs",
+    "ca-certificates", "dbus", "debian-archive-keyring", "e2fsprogs",
     "grub-cloud-amd64", "init", "initramfs-tools", "iproute2", "iputils-ping", "less",
     "libpam-systemd", "nano", "netbase", "openssh-server", "procps", "systemd-resolved",
     "systemd-timesyncd", "udev", "zstd",
@@ -47,7 +47,7 @@ class Release:
 
 
 _RELEASES: Final[Mapping[str, Release]] = {
-    "12": Release(codename="bookworm"),
+    "12": Release(codename="bookworm", more=("usr-is-merged",)),
     "13": Release(codename="trixie", more=("systemd-repart",)),
 }
 
