@@ -56,9 +56,8 @@ class MakeDisk(Step):
             with disk.open("r+b") as file:
                 file.truncate(layout.size)
                 if layout.esp:
-                    files = efi_files(tree, ids)
                     content = esp.make(
-                        files,
+                        efi_files(tree, ids),
                         partition=layout.esp,
                         ids=ids,
                         epoch=epoch,
@@ -68,9 +67,7 @@ class MakeDisk(Step):
                     copy_in(content, file, at=layout.esp.start)
                 loader = BiosLoader.of(tree) if layout.bios else None
                 write_start(file, layout, ids=ids, loader=loader)
-                file.flush()
-                os.fchown(file.fileno(), os.geteuid(), os.getegid())
-                os.fsync(file.fileno())
+                _hand_over(file)
             disk.rename(build.disk)
         sync_folder(build.scratch)
         build.note(format="raw", virtual_size=layout.size, firmware=str(self.firmware))
@@ -119,6 +116,13 @@ def copy_in(source: Path, file: IO[bytes], *, at: int) -> None:
         for start, end in extents(reader.fileno(), size):
             reader.seek(start)
             _put(file, reader.read(end - start), at=at + start)
+
+
+def _hand_over(file: IO[bytes]) -> None:
+    """Make a file of the inner root's the factory's own, and safe from a power cut."""
+    file.flush()
+    os.fchown(file.fileno(), os.geteuid(), os.getegid())
+    os.fsync(file.fileno())
 
 
 def _put(file: IO[bytes], data: bytes, *, at: int) -> None:
