@@ -37,6 +37,10 @@ class Api:
     http: TestClient
     shop: Shop
 
+    def at(self, address: str) -> TestClient:
+        """A client somewhere else, such as a proxy."""
+        return TestClient(self.app, base_url=HOST, client=(address, 1234))
+
     def post(self, path: str, noun: str, **fields: Any) -> dict[str, Any]:
         """The image that a POST in JSON makes."""
         answer = self.http.post(ROOT + path, json={noun: fields})

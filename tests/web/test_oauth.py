@@ -12,13 +12,12 @@ from urllib.parse import urlencode
 import pytest
 import requests  # noqa: TID251 - a client of ours may use it
 from authlib.oauth1 import ClientAuth
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oauthlib.oauth1 import SIGNATURE_HMAC_SHA256, SIGNATURE_PLAINTEXT, Client
 from requests_oauthlib import OAuth1
 
-from fakes.api import HOST, ROOT, TDL, Api, an_api
+from fakes.api import ROOT, TDL, Api, an_api
 
 JSON: Final = {"Content-Type": "application/json"}
 XML: Final = {"Content-Type": "application/xml"}
@@ -287,6 +286,6 @@ def test_a_signature_is_for_the_address_that_a_trusted_proxy_names(tmp_path: Pat
     with an_api(tmp_path / "state", no_oauth=False) as api:
         assert_refused(api.http.get(BASES, headers=signed(public) | forwarded))
     with an_api(tmp_path / "state", no_oauth=False, trusted_proxies=["192.0.2.0/24"]) as api:
-        proxy = TestClient(api.app, base_url=HOST, client=("192.0.2.7", 1234))
+        proxy = api.at("192.0.2.7")
         assert proxy.get(BASES, headers=signed(public) | forwarded).status_code == 200
         assert_refused(proxy.get(BASES, headers=signed(BASES) | forwarded))
