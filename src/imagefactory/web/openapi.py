@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document of the application, made from its routes."""
 
 import copy
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -15,6 +16,7 @@ from imagefactory.web.bodies import FORM, JSON, MULTIPART, XMLS
 from imagefactory.web.negotiation import OFFERED, PROBLEM, TEXT
 from imagefactory.web.schemas import Schema
 
+_PLACE: Final = re.compile(r"{(\w+)}")
 _ABOUT: Final = """\
 Builds system images from templates: a *base image* from a template, *target images* for kinds of
 clouds from a base image, and *provider images* in cloud accounts from a target image.
@@ -95,9 +97,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         routes=[_without_head(route) for route in app.routes if isinstance(route, APIRoute)],
     )
-    for operation in (entry for path in document["paths"].values() for entry in path.values()):
-        # FastAPI's own errors; ours are 400.
-        operation["responses"].pop(str(int(HTTPStatus.UNPROCESSABLE_ENTITY)), None)
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            # FastAPI's own errors; ours are 400.
+            operation["responses"].pop(str(int(HTTPStatus.UNPROCESSABLE_ENTITY)), None)
+            _name_parents(path, operation)
     document["components"] = {
         "schemas": schemas.components(),
         "securitySchemes": {
@@ -109,6 +113,17 @@ def _document(app: FastAPI) -> dict[str, Any]:
         },
     }
     return document
+
+
+def _name_parents(path: str, operation: dict[str, Any]) -> None:
+    """Describe what the path has and no endpoint looks at by name: the ids of parents."""
+    known = operation.setdefault("parameters", [])
+    names = {parameter["name"] for parameter in known}
+    known[:0] = [
+        {"name": name, "in": "path", "required": True, "schema": schemas.TEXT}
+        for name in _PLACE.findall(path)
+        if name not in names
+    ]
 
 
 def _without_head(route: APIRoute) -> APIRoute:
