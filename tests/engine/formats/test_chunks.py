@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imagefactory.engine.formats.chunks import CLUSTER, write
+from imagefactory.engine.formats.chunks import CLUSTER, Framing, write
 from imagefactory.engine.formats.qcow2 import Qcow2
 from imagefactory.engine.formats.vmdk import Vmdk
 
@@ -42,7 +42,10 @@ def frame(disk: Path, folder: Path, *, threads: int = 2) -> tuple[Path, Path]:
     size = disk.stat().st_size
     qcow2, vmdk = folder / f"{threads}.qcow2", folder / f"{threads}.vmdk"
     with qcow2.open("wb") as one, vmdk.open("wb") as two:
-        framings = [Qcow2(one, virtual_size=size), Vmdk(two, virtual_size=size)]
+        framings: list[Framing] = [
+            Qcow2(one, virtual_size=size),
+            Vmdk(two, virtual_size=size),
+        ]
         write(disk, framings, threads=threads)
     return qcow2, vmdk
 
