@@ -22,6 +22,7 @@ from imagefactory.engine.host import SEARCH_PATH, package_of
 log = logging.getLogger(__name__)
 
 Word = str | os.PathLike[str]
+Process = subprocess.Popen[bytes]  #: a tool that runs
 
 TAIL_LINES: Final = 20
 _TICK: Final = (
@@ -118,7 +119,7 @@ class Tools:
         pass_fds: Sequence[int] = (),
         stdin: bytes | None = None,
         shown_as: Sequence[Word] | None = None,
-    ) -> Iterator[subprocess.Popen[bytes]]:
+    ) -> Iterator[Process]:
         """A tool that runs while the block does; at its end the whole process group is killed."""
         command = [os.fspath(part) for part in argv]
         if shutil.which(command[0], path=self.path) is None:
@@ -151,7 +152,7 @@ def _name(argv: Sequence[Word]) -> str:
     return os.path.basename(os.fspath(argv[0]))  # noqa: PTH119 - a name, not a path
 
 
-def _feed(process: subprocess.Popen[bytes], stdin: bytes | None) -> threading.Thread | None:
+def _feed(process: Process, stdin: bytes | None) -> threading.Thread | None:
     """Write `stdin` from a thread, or a tool that answers before it has read all would block both."""
     if stdin is None:
         return None
@@ -170,7 +171,7 @@ def _feed(process: subprocess.Popen[bytes], stdin: bytes | None) -> threading.Th
     return thread
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: Process) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -191,7 +192,7 @@ class _Reader:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        process: Process,
         *,
         log: Callable[[str], None],
         quiet: bool,

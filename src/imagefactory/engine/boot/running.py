@@ -3,14 +3,13 @@
 import os
 import selectors
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from imagefactory.engine.command import Cancellation
+from imagefactory.engine.command import Cancellation, Process
 
 _TICK: Final = 0.1  # seconds between looks at the cancellation and the process
 _PIECE: Final = 1 << 16
@@ -50,7 +49,7 @@ def wire_pair(feed: Callable[[bytes], None]) -> Iterator[tuple[Wire, socket.sock
 class Running:
     """Reads all wires of a QEMU process whenever it is waited for, so that no guest blocks on us."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     cancellation: Cancellation
     selector: selectors.BaseSelector
     complaints: bytearray = field(
@@ -110,9 +109,7 @@ class Running:
 
 
 @contextmanager
-def running(
-    process: subprocess.Popen[bytes], wires: list[Wire], cancellation: Cancellation
-) -> Iterator[Running]:
+def running(process: Process, wires: list[Wire], cancellation: Cancellation) -> Iterator[Running]:
     """A process with its wires, and its own two outputs beside them."""
     with selectors.DefaultSelector() as selector:
         machine = Running(process=process, cancellation=cancellation, selector=selector)
