@@ -18,6 +18,8 @@ KVM: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TRIAL_SECONDS: Final = 5.0  # under KVM the payload takes 0.1 s, under TCG 0.2 s
 _SANDBOX: Final = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+# What QEMU starts calls setsid(2) first, and would be killed for it without this privilege.
+_SPAWNING: Final = "on,obsolete=deny,elevateprivileges=allow,spawn=allow,resourcecontrol=deny"
 
 Accelerator = Literal["kvm", "tcg"]
 
@@ -38,13 +40,7 @@ class Emulator:
     def options(self, *, spawns: bool = False) -> tuple[str, ...]:
         """The words of a command line; `spawns` lets the emulator start programs of ours."""
         words = _OPTIONS[self.accelerator]
-        if not self.sandbox:
-            return words
-        return (
-            *words,
-            "-sandbox",
-            _SANDBOX.replace("spawn=deny", "spawn=allow") if spawns else _SANDBOX,
-        )
+        return (*words, "-sandbox", _SPAWNING if spawns else _SANDBOX) if self.sandbox else words
 
 
 def find_emulator(tools: Tools, *, cache: Path, kvm: Path = KVM) -> Emulator:
