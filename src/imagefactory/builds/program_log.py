@@ -21,6 +21,7 @@ _QUIETER: Final = {
     "oauthlib": logging.ERROR,
     "python_multipart": logging.ERROR,
 }
+_REQUESTS: Final = "uvicorn"  #: clients poll: a line for each look would bury what is being built
 
 
 def start(*, verbose: bool, debug: bool, file: Path | None = None) -> None:
@@ -33,6 +34,8 @@ def start(*, verbose: bool, debug: bool, file: Path | None = None) -> None:
     logging.captureWarnings(capture=True)
     for name, heard in _QUIETER.items():
         logging.getLogger(name).setLevel(heard)
+    if not debug:
+        logging.getLogger(_REQUESTS).setLevel(logging.WARNING)
 
 
 def log_file(config: Config, name: str) -> Path:

@@ -4,6 +4,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -12,6 +13,7 @@ from imagefactory.core.config import DEFAULT_FILE, Config, why_dead
 from imagefactory.core.errors import ConfigError
 
 _PREFIX: Final = "IMAGEFACTORY_"
+_STORAGE: Final = "storage_path"
 
 
 def load(
@@ -31,7 +33,7 @@ def load(
     for origin, source in sources.items():
         values |= Config.read(source, origin=origin)
     ignored = _ignored(dict.fromkeys(key for source in sources.values() for key in source))
-    return Config(**values, ignored=tuple(ignored))
+    return _anchored(Config(**values, ignored=tuple(ignored)))
 
 
 def default_state(environment: Mapping[str, str] = os.environ) -> str:
@@ -58,6 +60,24 @@ def _sources(
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     sources["command line"] = {key: _structure(key, value) for key, value in given.items()}
     return sources
+
+
+def _anchored(config: Config) -> Config:
+    """The configuration with paths that stay what they are when the program changes its folder."""
+
+    def absolute(table: Mapping[str, str]) -> dict[str, str]:
+        return {key: str(Path(path).absolute()) for key, path in table.items()}
+
+    storage = {key: path for key, path in config.image_manager_args.items() if key == _STORAGE}
+    return replace(
+        config,
+        state=config.state.absolute(),
+        tmpdir=config.tmpdir.absolute(),
+        ssl_pem=config.ssl_pem if config.ssl_pem == "*" else str(Path(config.ssl_pem).absolute()),
+        image_manager_args={**config.image_manager_args, **absolute(storage)},
+        keyrings=absolute(config.keyrings),
+        local_folders=absolute(config.local_folders),
+    )
 
 
 def _ignored(keys: Iterable[str]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The sub-commands that build: they run the work in this process, and wait for it."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ def build(options: argparse.Namespace, config: Config, create: Create) -> int:
     if quiet:
         file = program_log.log_file(config, "imagefactory.log")
         program_log.start(verbose=config.verbose, debug=config.debug, file=file)
+    os.umask(0o022)  # the user's is for the user's files; in a guest it would shut users out
     with _terminable(), open_factory(config, in_process=True) as factory:
         detail = Detail.NONE if quiet else Detail.of(config)
         image = follow(factory, create(factory).id, detail=detail)

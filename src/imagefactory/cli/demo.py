@@ -159,7 +159,8 @@ def _daemon(state: Path) -> Iterator[Client]:
 
 def _serve(tools: Tools, config: Path) -> None:
     try:
-        tools.run([sys.executable, "-m", "imagefactory.daemon", "--config", config], quiet=False)
+        daemon = [sys.executable, "-m", "imagefactory.daemon", "--foreground", "--verbose"]
+        tools.run([*daemon, "--config", config], quiet=False)
     except Cancelled:
         return
 

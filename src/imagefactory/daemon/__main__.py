@@ -1,0 +1,7 @@
+"""Runs the daemon as `python -m imagefactory.daemon`."""
+
+import sys
+
+from imagefactory.daemon.program import main
+
+sys.exit(main())
