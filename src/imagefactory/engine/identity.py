@@ -20,9 +20,10 @@ Before={" ".join(_SERVERS)}
 
 [Service]
 Type=oneshot
-# Keys take a while to make, longest in an emulated machine: what else starts goes first.
-Nice=19
-ExecStart=/usr/bin/ssh-keygen -A
+# Every client since 2011 knows one of these. An RSA key takes longer to make than the rest of the
+# boot in an emulated machine; "ssh-keygen -A" adds it where one is wanted.
+ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
+ExecStart=/usr/bin/ssh-keygen -q -t ecdsa -N "" -f /etc/ssh/ssh_host_ecdsa_key
 
 [Install]
 WantedBy=multi-user.target {" ".join(_SERVERS)}
