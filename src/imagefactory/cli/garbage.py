@@ -40,7 +40,7 @@ def gc(options: argparse.Namespace, config: Config) -> int:
         if options.yes:
             sandbox = Sandbox(state=config.state, tools=Tools())
             for garbage in found:
-                sandbox.remove(garbage.path)
+                _delete(garbage.path, sandbox)
     if options.output == "json":
         shown = [{"path": str(g.path), "reason": g.reason, "size": g.size} for g in found]
         write_json({"garbage": shown, "deleted": options.yes}, config)
@@ -51,6 +51,13 @@ def gc(options: argparse.Namespace, config: Config) -> int:
     ending = "deleted" if options.yes else 'to delete with "--yes"'
     sys.stdout.write(f"{total:8.1f} MiB  in all, {ending}\n")
     return 0
+
+
+def _delete(path: Path, sandbox: Sandbox) -> None:
+    if path.is_dir() and not path.is_symlink():
+        sandbox.remove(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _found(factory: Factory, config: Config) -> Iterator[Garbage]:
