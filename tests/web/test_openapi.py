@@ -1,5 +1,7 @@
 """The OpenAPI document is whole, and so is the page that shows it."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -7,7 +9,7 @@ from fastapi.routing import APIRoute
 from lxml import html
 from openapi_spec_validator import validate
 
-from fakes.api import ROOT, Api
+from fakes.api import ROOT, Api, an_api
 
 HIDDEN: Final = {"/imagefactory/plugins/"}
 FORMS: Final = {
@@ -17,6 +19,12 @@ FORMS: Final = {
     "application/x-www-form-urlencoded",
     "multipart/form-data",
 }
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    with an_api(tmp_path / "state", no_oauth=False) as api:
+        yield api
 
 
 @pytest.fixture
@@ -86,6 +94,15 @@ def test_every_protected_operation_names_the_refusal(document: dict[str, Any]) -
         "/imagefactory/jeos/images/{image_id}",
         "/imagefactory/openapi.json",
     }
+
+
+def test_without_oauth_nothing_is_said_to_be_protected(tmp_path: Path) -> None:
+    with an_api(tmp_path / "state") as api:
+        document = api.http.get(f"{ROOT}/openapi.json").json()
+    assert "securitySchemes" not in document["components"]
+    for _, _, operation in operations(document):
+        assert "security" not in operation
+        assert "401" not in operation["responses"]
 
 
 def test_the_page_loads_nothing_and_runs_nothing(api: Api, document: dict[str, Any]) -> None:

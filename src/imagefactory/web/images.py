@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import Header, Query, Request, Response
+from pydantic import WithJsonSchema
 
 from imagefactory.core.errors import RequestError
 from imagefactory.core.images import BaseImage, Image, Status, TargetImage
@@ -29,8 +30,10 @@ Marker = Annotated[
     str | None, Query(description="The id of the last image seen; those after it are listed")
 ]
 Wanted = Annotated[Status | None, Query(description="Only images in this status")]
+Label = Annotated[str, WithJsonSchema({"type": "string", "pattern": "="})]
 Labels = Annotated[
-    list[str] | None, Query(description="Only images with this label, as `name=value`; repeatable")
+    list[Label] | None,
+    Query(description="Only images with this label, as `name=value`; repeatable"),
 ]
 Key = Annotated[
     str | None,

@@ -25,6 +25,11 @@ Requests are forms, JSON or XML; JSON and XML wrap the fields in the resource's 
 Answers are JSON, or XML where the `Accept` header prefers it. Building takes a while: a POST answers
 at once, and the image is polled, or followed by its events, until it is `COMPLETE` or `FAILED`.
 """
+_SIGNED: Final = {
+    "type": "http",
+    "scheme": "OAuth",
+    "description": "OAuth 1.0a without tokens (RFC 5849), HMAC-SHA1 or HMAC-SHA256",
+}
 _REASONS: Final[Mapping[int, str]] = {
     400: "The request is wrong; the answer says what",
     401: "The request is not signed by a known client",
@@ -89,6 +94,7 @@ def _body(content: Mapping[str, Schema], *, required: bool) -> dict[str, Any]:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
+    open_to_all = app.state.site.config.no_oauth
     document = get_openapi(
         title="Image Factory",
         version=__version__,
@@ -102,16 +108,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
             # FastAPI's own errors; ours are 400.
             operation["responses"].pop(str(int(HTTPStatus.UNPROCESSABLE_ENTITY)), None)
             _name_parents(path, operation)
-    document["components"] = {
-        "schemas": schemas.components(),
-        "securitySchemes": {
-            "oauth": {
-                "type": "http",
-                "scheme": "OAuth",
-                "description": "OAuth 1.0a without tokens (RFC 5849), HMAC-SHA1 or HMAC-SHA256",
-            }
-        },
-    }
+            if open_to_all:
+                operation.pop("security", None)
+                operation["responses"].pop(str(int(HTTPStatus.UNAUTHORIZED)), None)
+    document["components"] = {"schemas": schemas.components()}
+    if not open_to_all:
+        document["components"]["securitySchemes"] = {"oauth": _SIGNED}
     return document
 
 

@@ -13,7 +13,8 @@ _ADDRESS: Final[Schema] = {"type": "string", "format": "uri"}
 _OBJECT: Final[Schema] = {"type": "object"}
 _PERCENT: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 100}
 _BOOLEAN: Final[Schema] = {"type": "boolean"}
-_TEMPLATE: Final[Schema] = {"type": "string", "description": "A template in TDL"}
+_GIVEN: Final[Schema] = {"type": "string", "minLength": 1}
+_TEMPLATE: Final[Schema] = {**_GIVEN, "description": "A template in TDL"}
 
 
 def ref(name: str) -> Schema:
@@ -46,12 +47,11 @@ def request_of(kind: type[Image]) -> Schema:
         case "base_image":
             fields, wanted = {"template": _TEMPLATE}, ["template"]
         case "target_image":
-            fields = {"target": TEXT, "base_image_id": TEXT, "template": _TEMPLATE}
+            fields = {"target": _GIVEN, "base_image_id": _GIVEN, "template": _TEMPLATE}
             wanted = ["target"]
         case _:
-            fields = {"provider": TEXT, "credentials": TEXT, "target": TEXT}
-            wanted = list(fields)
-            fields |= {"target_image_id": TEXT, "template": _TEMPLATE}
+            wanted = ["provider", "credentials", "target"]
+            fields = dict.fromkeys([*wanted, "target_image_id"], _GIVEN) | {"template": _TEMPLATE}
     return {
         "type": "object",
         "properties": {**fields, "parameters": parameters},
