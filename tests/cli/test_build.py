@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.program import Run
-from imagefactory.cli import build
-from imagefactory.cli.files import parameters_of
+from imagefactory.cli.files import parameters_of, provider_of
 from imagefactory.cli.parser import make_parser
 from imagefactory.core.errors import RequestError
 
@@ -145,10 +144,10 @@ def test_in_json_mode_a_program_gets_the_error_too(run: Run) -> None:
 def test_a_provider_is_a_text_or_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "provider"
     file.write_text('{"region": "here"}\n\n')
-    assert build.provider_of("@ a text ") == " a text "
-    assert build.provider_of(str(file)) == '{"region": "here"}'
+    assert provider_of("@ a text ") == " a text "
+    assert provider_of(str(file)) == '{"region": "here"}'
     with pytest.raises(RequestError):
-        build.provider_of("no such file")
+        provider_of("no such file")
 
 
 def test_a_lock_is_handed_to_the_plugin(

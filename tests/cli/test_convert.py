@@ -37,8 +37,8 @@ def test_the_disk_stays_the_same(
     else:
         given = disk
     target = tmp_path / "target"
-    words = ["convert", given, target, "--format", form, "--compression", compression]
-    outcome = run(*words, "--output", "json", "--tmpdir", tmp_path)
+    how = "--format", form, "--compression", compression
+    outcome = run("convert", given, target, *how, "--output", "json", "--tmpdir", tmp_path)
     assert outcome.status == 0, outcome.err
     assert json.loads(outcome.out)["virtual_size"] == SIZE
     compare: list[str | Path] = ["qemu-img", "compare", "-f", "raw", "-F", form, disk, target]
@@ -63,7 +63,7 @@ def test_what_is_written_is_written_whole(run: Run, tmp_path: Path, disk: Path, 
 
 def test_what_cannot_be_asked_for_is_refused(run: Run, disk: Path, tmp_path: Path) -> None:
     for form, compression in (("vmdk", "none"), ("raw", "zlib")):
-        words = ["convert", disk, tmp_path / "x", "--format", form, "--compression", compression]
-        outcome = run(*words)
+        how = "--format", form, "--compression", compression
+        outcome = run("convert", disk, tmp_path / "x", *how)
         assert outcome.status == 1
         assert f'The format "{form}" is' in outcome.err
