@@ -1,0 +1,64 @@
+"""Each resource as it looks in JSON and in XML, compared with files that people have read."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fakes.api import ROOT, Api, an_api
+from imagefactory import __version__
+
+GOLDEN: Final = Path(__file__).parent.parent / "golden" / "web"
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+RESOURCES: Final = {
+    "version": "",
+    "base_images": "/base_images",
+    "base_image": "/base_images/{base}",
+    "target_images": "/target_images",
+    "target_image": "/target_images/{target}",
+    "nested_target_image": "/base_images/{base}/target_images/{target}",
+    "provider_images": "/provider_images",
+    "provider_image": "/provider_images/{provider}",
+    "empty_list": "/base_images/{target}/target_images",
+    "plugin": "/plugins/MockOS",
+    "target": "/targets/mock",
+    "provider": "/targets/local/providers/local",
+    "providers": "/targets/local/providers",
+}
+
+
+@pytest.fixture(scope="module")
+def cascade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, dict[str, str]]]:
+    with an_api(tmp_path_factory.mktemp("golden")) as api:
+        images = zip(("base", "target", "provider"), api.cascade(), strict=True)
+        yield api, {word: image["id"] for word, image in images}
+
+
+def plain(text: str) -> str:
+    """A text whose ids are numbered as they come, and whose version is always the same."""
+    known: dict[str, str] = {}
+    text = _UUID.sub(lambda found: known.setdefault(found[0], f"id-{len(known) + 1}"), text)
+    return text.replace(__version__, "VERSION")
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+@pytest.mark.parametrize("kind", ["json", "xml"])
+def test_a_resource_looks_as_ever(
+    cascade: tuple[Api, dict[str, str]], name: str, kind: str
+) -> None:
+    api, ids = cascade
+    url = ROOT + RESOURCES[name].format(**ids)
+    answer = api.http.get(url, headers={"Accept": f"application/{kind}"})
+    assert answer.status_code == 200
+    text = answer.text
+    if kind == "json":
+        text = json.dumps(answer.json(), indent=2, sort_keys=True) + "\n"
+    file = GOLDEN / f"{name}.{kind}"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(plain(text), "utf-8")
+    assert plain(text) == file.read_text("utf-8")
