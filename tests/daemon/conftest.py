@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.daemon import Daemon
+from fakes.daemon_process import Daemon
 from fakes.leaks import processes_in
 from fakes.patient import install
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.daemon import Daemon
+from fakes.daemon_process import Daemon
 from fakes.patience import until
 from fakes.patient import GO
 
