@@ -208,6 +208,14 @@ def _stops_in_grub(guest: Guest) -> None:
     time.sleep(60)
 
 
+def _needs_rescue(guest: Guest) -> None:
+    guest.say("[\x1b[0;1;31m TIME \x1b[0m] No /dev/vdz.\n")
+    guest.say("[\x1b[0;1;33mDEPEND\x1b[0m] No /data.\n")
+    guest.say("[   29.1] a firmware that failed to load does no harm\n" * 100)
+    guest.say("You are in emergency mode.\nGive root password for maintenance\n")
+    time.sleep(60)
+
+
 def _says_nothing(_guest: Guest) -> None:
     time.sleep(60)
 
@@ -244,6 +252,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Guest], None]]] = {
     "panics later": _panics_later,
     "finds no system": _finds_no_system,
     "stops in grub": _stops_in_grub,
+    "needs rescue": _needs_rescue,
     "says nothing": _says_nothing,
     "gets stuck": _gets_stuck,
     "restarts": _restarts,

@@ -130,6 +130,11 @@ def test_a_system_switches_itself_off(tmp_path: Path, login: Login | None) -> No
             'the console says "error: no such device: 46ee. / grub rescue>"',
         ),
         (
+            "needs rescue",
+            "did not boot",
+            'the console says "[ TIME ] No /dev/vdz. / [DEPEND] No /data. / You are in emergency mode."',
+        ),
+        (
             "restarts",
             "switched its machine off or restarted it, and did not reach a login prompt",
             'the console ended with "[    1.0] Rebooting."',

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 LOG_LIMIT: Final = 64 << 20  #: bytes of a console that are kept; a guest may talk without end
 TAIL_LINES: Final = 40
-_BEFORE: Final = 12  # lines
+_KEPT: Final = 200  # lines; the cause of a failure may stand long before its end
 _LINE_LIMIT: Final = 4096  # characters; a longer line is cut, so that no line fills the memory
 
 # ECMA-48 sequences; the lengths are bounded so that a stray ESC cannot swallow what follows it.
@@ -73,7 +73,7 @@ class Console:
 
     log: BinaryIO | None = None
     clock: Callable[[], float] = time.monotonic
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _started: float = 0.0
     _cleaner: Cleaner = field(default_factory=Cleaner)
     _watches: list[Watch] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Console:
     def tail(self) -> tuple[str, ...]:
         """The last lines, cleaned, without empty ones."""
         partial = self._partial.strip()
-        return (*self.lines, partial) if partial else tuple(self.lines)
+        return (*self.lines, *([partial] if partial else []))[-TAIL_LINES:]
 
     def _keep(self, data: bytes) -> None:
         if self.log is not None and self._logged < LOG_LIMIT:
@@ -119,7 +119,7 @@ class Console:
             elif not watch.seen and watch.pattern.search(line):
                 watch.line, watch.open = line.strip(), not ended
                 watch.seconds = round(self.clock() - self._started, 2)
-                watch.before = tuple(self.lines)[-_BEFORE:]
+                watch.before = tuple(self.lines)
 
 
 def quote(lines: Sequence[str], *, limit: int = 300) -> str:

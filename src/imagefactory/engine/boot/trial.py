@@ -11,7 +11,10 @@ from imagefactory.engine.boot.console import Console, Watch, quote
 from imagefactory.engine.boot.firmware import TITLES, Firmware
 from imagefactory.engine.boot.running import Running
 
-_COMPLAINT: Final = re.compile(r"error|fail|not found|cannot|unable|ALERT", re.IGNORECASE)
+#: What people look for in a console that ended badly; kernels complain of much that does no harm.
+_COMPLAINT: Final = re.compile(
+    r"^error: |^\[(?:FAILED|DEPEND| TIME )\]|ALERT!|Boot failed|failed to load Boot|VFS: |doesn't have requested"
+)
 _LAST_WORDS: Final = 0.5  # seconds that a machine which has failed is still listened to
 
 Found = TypeVar("Found")
@@ -37,6 +40,7 @@ BROKEN: Final = re.compile(
     | Kernel\ panic\ -\ not\ syncing
     | Dropping\ to\ a\ shell! | ^\(initramfs\)       # initramfs-tools
     | Entering\ emergency\ mode | ^dracut:/\#
+    | No\ init\ found | job\ control\ turned\ off     # a shell where the system should be
     | (?:[Yy]ou\ are\ in|Welcome\ to)\ (?:emergency|rescue)\ mode
     | Cannot\ open\ access\ to\ console,\ the\ root\ account\ is\ locked
     """,
