@@ -170,3 +170,15 @@ def test_a_users_umask_does_not_reach_into_guests(run: Run, mock_template: Path)
     os.umask(0o077)
     assert run("base_image", mock_template).status == 0
     assert os.umask(0o022) == 0o022
+
+
+def test_an_operator_may_want_a_root_password_in_every_template(
+    run: Run, mock_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGEFACTORY_TDL_REQUIRE_ROOT_PW", "true")
+    assert run("base_image", mock_template).status == 0
+    without = mock_template.read_text().replace("<rootpw>open sesame</rootpw>", "")
+    mock_template.write_text(without)
+    outcome = run("base_image", mock_template)
+    assert outcome.status == 1
+    assert "FAILED with error: Failed to find root/Administrator password in TDL" in outcome.out

@@ -14,7 +14,7 @@ from imagefactory.builds.workshop import Workshop
 from imagefactory.core.errors import BuildError
 from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImage
 from imagefactory.core.parameters import Parameters
-from imagefactory.core.template import Template, parse
+from imagefactory.core.template import Template, parse, require_root_password
 from imagefactory.engine.command import Cancellation, Tools
 from imagefactory.engine.plan import Build, Plan, execute
 
@@ -53,7 +53,10 @@ class Making:
         if self.image.template is None:
             msg = f'The {self.image.title} "{self.image.id}" has no template'
             raise BuildError(msg)
-        return parse(self.image.template)
+        template = parse(self.image.template)
+        if self.workshop.config.tdl_require_root_pw and isinstance(self.image, BaseImage):
+            require_root_password(template)
+        return template
 
     def _plan(self, template: Template) -> Plan:
         planner, parameters = self.workshop.planner, Parameters(self.image.parameters or {})
