@@ -194,6 +194,12 @@ def _panics_later(guest: Guest) -> None:
     time.sleep(60)
 
 
+def _panics_at_its_end(guest: Guest) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: guest.say("Kernel panic - not syncing: the end\n"))
+    guest.boot()
+    time.sleep(60)
+
+
 def _finds_no_system(guest: Guest) -> None:
     guest.say(
         "Booting from Hard Disk...\nBoot failed: not a bootable disk\n\nNo bootable device.\n"
@@ -250,6 +256,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Guest], None]]] = {
     "shows no prompt": _shows_no_prompt,
     "panics": _panics,
     "panics later": _panics_later,
+    "panics at its end": _panics_at_its_end,
     "finds no system": _finds_no_system,
     "stops in grub": _stops_in_grub,
     "needs rescue": _needs_rescue,

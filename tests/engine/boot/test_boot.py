@@ -111,6 +111,11 @@ def test_a_system_switches_itself_off(tmp_path: Path, login: Login | None) -> No
     assert 0 <= report.off < 10
 
 
+def test_a_system_that_cannot_switch_itself_off(tmp_path: Path) -> None:
+    with pytest.raises(BootError, match="not syncing: the end"):
+        a_boot(tmp_path, "panics at its end", switch_off=True)
+
+
 @pytest.mark.parametrize(
     ("scenario", "what", "why"),
     [

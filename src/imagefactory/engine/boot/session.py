@@ -93,9 +93,13 @@ class Session:
             self.control.send(button)
         else:
             self.shell.switch_off()
-        self.trial.running.wait(lambda: None, seconds=_OFF_SECONDS)
-        if self.trial.running.exit_status != 0:
-            raise self.trial.failed(f"did not switch off in {_OFF_SECONDS:.0f} s")
+        machine = self.trial.running
+        self.trial.wait(
+            lambda: machine.exit_status == 0 or None,
+            seconds=_OFF_SECONDS,
+            failing="did not switch off",
+        )
+        machine.wait(lambda: None, seconds=_OFF_SECONDS)  # its last words
         return round(time.monotonic() - started, 2)
 
     def report(self, results: tuple[CommandResult, ...], off: float | None) -> BootReport:
