@@ -1,8 +1,9 @@
 """The store of images: every question and every change by name, and all SQL about images."""
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, overload
@@ -41,6 +42,9 @@ class Store:
     """
 
     engine: Engine
+    # SQLite lets writers wait by sleeping ever longer, and whoever comes wins; among our own threads a
+    # queue is fairer.
+    writers: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -328,7 +332,7 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         writer = self.engine.execution_options(**{WRITE: True})
-        with _told_simply(self.engine), writer.begin() as connection:
+        with _told_simply(self.engine), self.writers, writer.begin() as connection:
             yield connection
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from imagefactory.core.config import Config
@@ -23,6 +24,7 @@ JSON: Final = "application/json"
 XMLS: Final = ("application/xml", "text/xml")
 
 _MOST_FIELDS: Final = 1000
+_QUICK: Final = 16 << 10  #: bytes that are read faster than a thread is found for them
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -82,9 +84,12 @@ def _too_large(limit: int) -> HTTPException:
 Received = Annotated[bytes, Depends(receive)]
 
 
-def read(request: Request, body: Received) -> Body:
+async def read(request: Request, body: Received) -> Body:
     """The body of a request; empty and flat where there is none."""
-    return parse(body, request.headers.get("content-type", FORM))
+    content_type = request.headers.get("content-type", FORM)
+    if len(body) < _QUICK:
+        return parse(body, content_type)
+    return await run_in_threadpool(parse, body, content_type)
 
 
 Parsed = Annotated[Body, Depends(read)]

@@ -90,7 +90,7 @@ class Answer:
         return Response(xml.render(view, root=root), status, headers=headers)
 
 
-def negotiate(request: Request) -> Answer:
+async def negotiate(request: Request) -> Answer:
     """How to answer; 406 in the words that clients know when nothing of ours will do."""
     accept = accepted(request)
     media = choose(accept)

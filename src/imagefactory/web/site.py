@@ -60,8 +60,9 @@ class Site:
         return any(address in network for network in self.proxies)
 
 
-def site_of(request: Request) -> Site:
+async def site_of(request: Request) -> Site:
     """The site that a request came to."""
+    # Not a plain function: the framework would give it a thread, which takes longer than it does.
     site: Site = request.app.state.site
     return site
 
