@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import formats, phases
+from benchmarks import formats, phases, tables
 from imagefactory.builds.factory import Factory, open_factory
 from imagefactory.core.config import Config
 from imagefactory.core.errors import FactoryError
@@ -27,6 +27,7 @@ _RESULTS: Final = _ROOT / "benchmarks" / "results" / "latest.json"
 
 def main() -> int:
     """Measure, print a table, keep the figures."""
+    load, _, _ = os.getloadavg()
     state = Path(tempfile.mkdtemp(prefix="imagefactory-bench-"))
     state.chmod(0o711)
     config = Config(state=state, tmpdir=state, mirrors=machine_mirrors())
@@ -45,13 +46,21 @@ def main() -> int:
         sandbox.remove(config.cache / "layers")
         shutil.rmtree(state)
     results = {
-        "machine": {"processors": os.cpu_count(), "kind": platform.machine()},
+        "machine": {
+            "processors": os.cpu_count(),
+            "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            "kind": platform.machine(),
+            "load before": round(load, 2),
+        },
         "builds": builds,
         "formats": [asdict(comparison) for comparison in compared],
     }
     _RESULTS.parent.mkdir(exist_ok=True)
     _RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    sys.stdout.write(_table(builds) + _comparisons(compared))
+    shown = {name: build["phases"] for name, build in builds.items()}
+    text = f"{tables.of_builds(shown)}\n{tables.of_formats(compared)}"
+    (_RESULTS.parent / "latest.md").write_text(text)
+    sys.stdout.write(text)
     return 0
 
 
@@ -66,27 +75,6 @@ def _build(factory: Factory, *, boot_test: bool = True) -> dict[str, Any]:
         msg = f'The build of "{_EXAMPLE.name}" failed: {reason}'
         raise FactoryError(msg)
     return {"id": image.id, "phases": phases.phases(factory.events(image_id=image.id))}
-
-
-def _table(builds: dict[str, dict[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for build in builds.values() for name in build["phases"]))
-    lines = [f"{'phase':12}" + "".join(f"{name + ', s':>10}" for name in builds)]
-    for name in names:
-        spent = (build["phases"].get(name, 0.0) for build in builds.values())
-        lines.append(f"{name:12}" + "".join(f"{seconds:10.1f}" for seconds in spent))
-    totals = (sum(build["phases"].values()) for build in builds.values())
-    lines.append(f"{'all':12}" + "".join(f"{seconds:10.1f}" for seconds in totals))
-    return "\n".join(lines) + "\n"
-
-
-def _comparisons(compared: list[formats.Comparison]) -> str:
-    lines = ["", f"{'format':12}{'ours, s':>10}{'qemu-img':>10}{'ratio':>8}{'size ratio':>12}"]
-    for row in compared:
-        sizes = row.our_size / row.peer_size
-        lines.append(
-            f"{row.format:12}{row.ours:10.2f}{row.peer:10.2f}{row.ours / row.peer:8.2f}{sizes:12.2f}"
-        )
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

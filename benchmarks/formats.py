@@ -1,17 +1,13 @@
-"""Our compressed formats beside qemu-img's, in turn on the same disk."""
+"""Our compressed formats beside qemu-img's: two programs in turn on the same disk."""
 
-import resource
+import json
 import statistics
 import subprocess
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-from imagefactory.engine.formats.chunks import write
-from imagefactory.engine.formats.qcow2 import Qcow2
-from imagefactory.engine.formats.vmdk import Vmdk
 
 _RUNS: Final = 3
 _PEERS: Final = {
@@ -21,49 +17,56 @@ _PEERS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What one program needs: medians of all runs, the most memory of any."""
+
+    seconds: float
+    size: int  #: bytes that it wrote
+    peak: int  #: bytes of memory
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Medians of both, in seconds, and the sizes that they wrote."""
+    """Both programs on one format."""
 
     format: str
-    ours: float
-    peer: float
-    our_size: int
-    peer_size: int
-    peak: int  #: bytes of memory that this process has had at most
+    ours: Effort
+    peer: Effort
 
 
 def compare(disk: Path, folder: Path) -> list[Comparison]:
-    """Each format in turn: ours, qemu-img's, and again."""
+    """Each format in turn: ours, qemu-img's, and again; the disk is read once before, so that it is cached."""
+    with disk.open("rb", buffering=0) as file:
+        while file.read(16 << 20):
+            pass
     return [_compare(disk, folder, name) for name in _PEERS]
 
 
 def _compare(disk: Path, folder: Path, name: str) -> Comparison:
     ours, peer = folder / f"ours.{name}", folder / f"peer.{name}"
-    times: dict[Path, list[float]] = {ours: [], peer: []}
+    program = [sys.executable, "-m", "imagefactory.cli.main", "--state", str(folder)]
+    commands: dict[Path, list[str | Path]] = {
+        ours: [*program, "convert", disk, ours, "--format", name],
+        peer: ["qemu-img", "convert", "-f", "raw", *_PEERS[name], disk, peer],
+    }
+    runs: dict[Path, list[Effort]] = {ours: [], peer: []}
     for _run in range(_RUNS):
-        times[ours].append(_timed(lambda: _write(disk, ours, name)))
-        times[peer].append(_timed(lambda: _convert(disk, peer, name)))
-    return Comparison(
-        format=name,
-        ours=statistics.median(times[ours]),
-        peer=statistics.median(times[peer]),
-        our_size=ours.stat().st_size,
-        peer_size=peer.stat().st_size,
-        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        for target, command in commands.items():
+            target.unlink(missing_ok=True)
+            runs[target].append(_run_once(command, target))
+    return Comparison(format=name, ours=_usual(runs[ours]), peer=_usual(runs[peer]))
+
+
+def _run_once(command: Sequence[str | Path], target: Path) -> Effort:
+    told = target.with_suffix(".json")
+    subprocess.run([sys.executable, "-m", "benchmarks.measure", told, *command], check=True)
+    measured = json.loads(told.read_text())
+    return Effort(**measured, size=target.stat().st_size)
+
+
+def _usual(runs: Sequence[Effort]) -> Effort:
+    return Effort(
+        seconds=statistics.median(run.seconds for run in runs),
+        size=runs[-1].size,
+        peak=max(run.peak for run in runs),
     )
-
-
-def _write(disk: Path, target: Path, name: str) -> None:
-    with target.open("wb") as file:
-        kind = Qcow2 if name == "qcow2" else Vmdk
-        write(disk, [kind(file, virtual_size=disk.stat().st_size)])
-
-
-def _convert(disk: Path, target: Path, name: str) -> None:
-    subprocess.run(["qemu-img", "convert", "-f", "raw", *_PEERS[name], disk, target], check=True)
-
-
-def _timed(action: Callable[[], None]) -> float:
-    began = time.monotonic()
-    action()
-    return time.monotonic() - began

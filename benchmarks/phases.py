@@ -1,24 +1,29 @@
 """How long each phase of a real build takes, from the events that the build itself leaves."""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from imagefactory.store.rows import Event
 
-#: how an activity begins -> the phase that it belongs to; what is not here belongs to the one before
-_PHASES: Final[Mapping[str, str]] = {
-    "Initializing": "start",
-    "Resolving": "resolve",
-    "Fetching": "fetch",
-    "Installing the base system": "unpack",
-    "Making the initramfs": "initramfs",
-    "Adding package sources": "customise",
-    "Preparing the system to boot": "disk",
-    "Booting": "boot",
-    "Sealing": "seal",
+#: what is done in a phase, as builds tell it; what is not here belongs to the phase before
+_PHASES: Final[Mapping[str, re.Pattern[str]]] = {
+    name: re.compile(activities)
+    for name, activities in {
+        "start": "Initializing",
+        "resolve": "Resolving",
+        "fetch": "Fetching",
+        "unpack": r"Installing the base system|Installing \d+ essential packages",
+        "configure": r"Installing \d+ packages of the base system|Checking the base",
+        "initramfs": "Making the initramfs",
+        "packages": r"Installing packages|Installing \d+ packages$",
+        "customise": "Adding package|Running|Writing|Setting|Locking|Removing",
+        "disk": "Preparing the system to boot|Listing|Making the disk",
+        "boot": "Booting",
+        "seal": "Sealing",
+    }.items()
 }
-_CONFIGURE: Final = "packages of the base system"
 
 
 def phases(events: Sequence[Event]) -> dict[str, float]:
@@ -32,9 +37,4 @@ def phases(events: Sequence[Event]) -> dict[str, float]:
 
 
 def _phase_of(activity: str, before: str) -> str:
-    if activity.endswith(_CONFIGURE):
-        return "configure"
-    for beginning, phase in _PHASES.items():
-        if activity.startswith(beginning):
-            return phase
-    return before
+    return next((name for name, known in _PHASES.items() if known.match(activity)), before)
