@@ -68,8 +68,8 @@ class BootTest(Step):
         return emulator
 
     def _boot_all(self, build: Build, emulator: Emulator) -> dict[Firmware, BootReport | BootError]:
-        """All firmwares, two at a time: each machine then has one processor, and both take two thirds
-        of the time that one after the other takes, also when every instruction is emulated.
+        """All firmwares, two at a time. Each machine has two processors all the same: where one waits,
+        the other uses both of the host's, and both are up in two thirds of the time.
         """
         cores = os.cpu_count() or 1
         abreast = max(1, min(cores, len(self.firmwares), 2))
@@ -78,7 +78,7 @@ class BootTest(Step):
             futures: dict[Firmware, Future[BootReport]] = {
                 name: pool.submit(
                     boot,
-                    self._request(name, build, stages.append, min(2, cores // abreast)),
+                    self._request(name, build, stages.append, min(2, cores)),
                     tools=build.tools,
                     emulator=emulator,
                     scratch=build.scratch,
