@@ -87,7 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(state: Path, template: Path, *, once: bool) -> None:
     started = time.monotonic()
     with _daemon(state) as client:
-        base = client.make("base_image", {"template": template.read_text()})
+        base = client.make(
+            "base_image",
+            # The target image, which is the same disk, is booted below: once is enough here.
+            {"template": template.read_text(), "parameters": {"boot_test": False}},
+        )
         target = client.make(
             "target_image",
             {"target": "local", "base_image_id": base["id"], "parameters": {"format": "qcow2"}},
