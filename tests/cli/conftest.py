@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def run(state: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
             root.addHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(capture=False)
+    sys.excepthook = sys.__excepthook__
     os.umask(umask)
 
 

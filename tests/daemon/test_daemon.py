@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,27 @@ def workers_of(pid: int) -> list[int]:
         if "spawn_main" in command and pid in {int(groups[1]), int(groups[2]), int(groups[3])}:
             found.append(int(process.name))
     return found
+
+
+def test_a_bug_that_ends_the_daemon_is_in_its_log(daemon: Daemon) -> None:
+    script = """
+import sys
+from imagefactory.daemon import program
+def open_factory(_config): raise KeyError("password=hunter2")
+program.open_factory = open_factory
+sys.exit(program.main(sys.argv[1:]))
+"""
+    words = daemon.command()[3:]
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        env=daemon.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "imagefactoryd: It died while starting; see its log\n"
+    log = (daemon.state / "log" / "imagefactoryd.log").read_text()
+    assert "KeyError" in log
+    assert "hunter2" not in log
+    assert not (daemon.state / "imagefactoryd.pid").exists()

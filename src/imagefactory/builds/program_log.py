@@ -2,11 +2,17 @@
 
 import logging
 import os
+import sys
+import traceback
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from imagefactory.core.config import Config
+from imagefactory.core.masking import masked_text
+
+log = logging.getLogger(__name__)
 
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s thread(%(threadName)s) Message: %(message)s"  #: the original's
 
@@ -28,6 +34,7 @@ def start(*, verbose: bool, debug: bool, file: Path | None = None) -> None:
     """Log to a file, or to standard error. A file that logrotate has moved away is opened anew."""
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
+        sys.excepthook = _log_bug
     target = logging.StreamHandler() if file is None else WatchedFileHandler(file)
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format=FORMAT, handlers=[target], force=True)
@@ -36,6 +43,12 @@ def start(*, verbose: bool, debug: bool, file: Path | None = None) -> None:
         logging.getLogger(name).setLevel(heard)
     if not debug:
         logging.getLogger(_REQUESTS).setLevel(logging.WARNING)
+
+
+def _log_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody has expected ends the program: where standard error leads nowhere, the log says why."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    log.critical("The program ends with a bug\n%s", masked_text(text))
 
 
 def log_file(config: Config, name: str) -> Path:

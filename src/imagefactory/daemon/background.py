@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import Final
 
 from imagefactory.core.errors import FactoryError
 from imagefactory.engine.files import write_atomically
+
+log = logging.getLogger(__name__)
 
 Ready = Callable[[], None]
 
@@ -34,18 +37,29 @@ def detached(work: Callable[[Ready], None], *, explain: Callable[[FactoryError],
     os.umask(0o077)
     os.chdir("/")
 
-    def tell(message: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            os.write(writer, message)
-        os.close(writer)
-
+    pipe = _Pipe(writer)
     try:
-        work(lambda: tell(_READY))
+        work(lambda: pipe.tell(_READY))
     except FactoryError as error:
-        with contextlib.suppress(OSError):  # told before: then it is in the log only
-            tell(explain(error).encode())
+        pipe.tell(explain(error).encode())
         return 1
     return 0
+
+
+class _Pipe:
+    """The way to whoever started us: takes one message, and forgets what comes after it."""
+
+    def __init__(self, writer: int) -> None:
+        self._writer: int | None = writer
+
+    def tell(self, message: bytes) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            log.error("%s", message.decode().strip())
+            return
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more
+            os.write(writer, message)
+        os.close(writer)
 
 
 def _outcome(reader: int) -> int:
@@ -53,7 +67,9 @@ def _outcome(reader: int) -> int:
         message = pipe.read()
     if message == _READY:
         return 0
-    sys.stderr.write(message.decode(errors="replace") or "imagefactoryd: It died while starting\n")
+    sys.stderr.write(
+        message.decode(errors="replace") or "imagefactoryd: It died while starting; see its log\n"
+    )
     return 1
 
 
