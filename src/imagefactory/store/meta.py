@@ -31,12 +31,15 @@ _INTERRUPTED: Final = {
 }
 
 
-def metadata(image: Image, *, body: Path) -> dict[str, Any]:
-    """What is shown of an image: secrets in its parameters and its provider are `REDACTED`."""
+def metadata(image: Image, *, body: Path | str) -> dict[str, Any]:
+    """What is shown of an image: secrets in its parameters and its provider are `REDACTED`.
+
+    `body` is where its body lies: a path, or the address of a daemon's.
+    """
     shown: dict[str, Any] = {
         "type": image.kind,
         "identifier": image.id,
-        "data": str(body.absolute()),
+        "data": str(body.absolute() if isinstance(body, Path) else body),
         "template": image.template,
         "icicle": image.icicle,
         "status_detail": {"activity": image.activity, "error": image.error},
@@ -58,6 +61,11 @@ def metadata(image: Image, *, body: Path) -> dict[str, Any]:
         case _:
             pass
     return shown
+
+
+def has(shown: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    """Whether metadata has exactly these values: the command line's fetch-spec."""
+    return all(key in shown and shown[key] == value for key, value in spec.items())
 
 
 def dumps(image: Image, *, body: Path) -> str:
