@@ -3,6 +3,7 @@
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
@@ -89,11 +90,12 @@ def test_a_key_that_others_may_read_is_refused(store: Store, key: Path) -> None:
 
 
 def test_those_who_start_together_have_one_key(store: Store, key: Path) -> None:
+    key.unlink()
     start = Barrier(8)
 
     def open_vault(_number: int) -> str:
         start.wait()
-        return Vault.open(store, key).key.reveal()
+        return Vault.open(store, key).seal.key.reveal()
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(open_vault, range(8)))) == 1
@@ -123,3 +125,26 @@ def test_a_wiped_secret_is_gone_from_the_file(vault: Vault, store: Store, databa
     with closing(Store.open(database)) as reopened:
         reopened.ids()
     assert sealed not in database.read_bytes()
+
+
+def test_what_an_image_was_asked_for_with_is_not_readable_in_the_file(
+    store: Store, database: Path, key: Path
+) -> None:
+    image = ProviderImage(
+        id=an_id(1),
+        target="t",
+        provider='{"password": "marker-1"}',
+        template="<rootpw>marker-2</rootpw>",
+        parameters={"answer": "marker-3"},
+    )
+    store.add(image)
+    assert replace(store.image(an_id(1), ProviderImage), updated=image.updated) == image
+    kept = b"".join(path.read_bytes() for path in database.parent.iterdir())
+    assert b"marker-" not in kept
+    store.close()
+    key.unlink()
+    with (
+        closing(Store.open(database)) as other,
+        pytest.raises(StoreError, match=f'The template of the image "{an_id(1)}" cannot be'),
+    ):
+        other.get(an_id(1))

@@ -14,7 +14,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from imagefactory.core.errors import StoreError
 from imagefactory.store.files import alone
-from imagefactory.store.schema import REVISION
+from imagefactory.store.schema import REVISION, SEAL
+from imagefactory.store.sealing import KEY, Seal
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 WRITE: Final = "imagefactory_write"  #: the execution option of a connection that is going to write
@@ -23,9 +24,13 @@ _PATIENCE: Final = 30  #: seconds that a writer waits for another one
 
 def open_sqlite(path: Path) -> Engine:
     """An engine on the database in this file, which is made or migrated where needed. `StoreError`."""
-    engine = _engine(path)
     try:
         _create(path)
+        engine = _engine(path)
+    except OSError as error:
+        msg = f'The database "{path}" cannot be opened: {error.strerror}'
+        raise StoreError(msg) from error
+    try:
         if _revision(engine) != REVISION:
             with alone(path.parent):
                 _migrate(engine, path)
@@ -33,9 +38,6 @@ def open_sqlite(path: Path) -> Engine:
         engine.dispose()
         msg = f'The database "{path}" cannot be used: {error.orig}'
         raise StoreError(msg, hint="Restore it from a backup, or move it away") from error
-    except OSError as error:
-        msg = f'The database "{path}" cannot be opened: {error.strerror}'
-        raise StoreError(msg) from error
     except StoreError:
         engine.dispose()
         raise
@@ -57,6 +59,7 @@ def _engine(path: Path) -> Engine:
         json_serializer=partial(json.dumps, allow_nan=False),
         connect_args={"timeout": _PATIENCE},
         max_overflow=-1,
+        execution_options={SEAL: Seal.open(path.with_name(KEY))},
         hide_parameters=True,  # templates and providers hold passwords, and errors are logged
     )
     event.listen(engine, "connect", _configure)
@@ -104,3 +107,8 @@ def _migrate(engine: Engine, path: Path) -> None:
     with engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    if revision is not None:
+        # What a migration has encrypted must not stay readable in the slack of a page, or in the log.
+        with closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("VACUUM")
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -11,10 +11,10 @@ from typing import Any, Final, Self, TypeVar, overload
 from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from imagefactory.core.errors import Conflict, NotFound, RequestError, StoreError
+from imagefactory.core.errors import Conflict, NotFound, StoreError
 from imagefactory.core.images import SETTLED, Image, ProviderImage, Status, now
 from imagefactory.store.connect import WRITE, open_sqlite
-from imagefactory.store.meta import metadata
+from imagefactory.store.meta import has, metadata
 from imagefactory.store.rows import (
     Body,
     Event,
@@ -23,8 +23,10 @@ from imagefactory.store.rows import (
     event_from,
     image_from,
     summary_from,
+    unstorable,
 )
-from imagefactory.store.schema import bodies, credentials, events, images, nonces, replies
+from imagefactory.store.schema import SEAL, bodies, credentials, events, images, nonces, replies
+from imagefactory.store.sealing import Seal
 
 ImageT = TypeVar("ImageT", bound=Image)
 
@@ -79,7 +81,9 @@ class Store:
         """Record new images, all or none. `Conflict` when an id is taken or a parent does not exist."""
         with self._writing() as connection:
             if new:
-                connection.execute(insert(images), [columns_of(image) for image in new])
+                connection.execute(
+                    insert(images), [columns_of(image, seal_of(connection)) for image in new]
+                )
             for image in new:
                 _tell(connection, image)
 
@@ -117,7 +121,7 @@ class Store:
             )
             row = connection.execute(changed.returning(images)).mappings().one_or_none()
             if row is not None:
-                _tell(connection, image_from(row))
+                _tell(connection, image_from(row, seal_of(connection)))
 
     def request_cancel(self, id: str) -> None:
         """Ask whoever builds an image to stop. `NotFound`; `Conflict` when it is settled."""
@@ -193,7 +197,7 @@ class Store:
         return tuple(
             image
             for image in self._images(*narrow)
-            if _has(metadata(image, body=storage / f"{image.id}.body"), spec)
+            if has(metadata(image, body=storage / f"{image.id}.body"), spec)
         )
 
     def ids(self) -> frozenset[str]:
@@ -322,7 +326,8 @@ class Store:
     def _images(self, *conditions: Any) -> tuple[Image, ...]:
         wanted = select(images).where(*conditions).order_by(images.c.number)
         with self._reading() as connection:
-            return tuple(map(image_from, connection.execute(wanted).mappings()))
+            rows = connection.execute(wanted).mappings()
+            return tuple(image_from(row, seal_of(connection)) for row in rows)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -336,9 +341,15 @@ class Store:
             yield connection
 
 
+def seal_of(connection: Connection) -> Seal:
+    """What encrypts the rows of the database that this connection leads to."""
+    seal: Seal = connection.get_execution_options()[SEAL]
+    return seal
+
+
 def _find(connection: Connection, id: str) -> Image | None:
     row = connection.execute(select(images).where(images.c.id == id)).mappings().one_or_none()
-    return None if row is None else image_from(row)
+    return None if row is None else image_from(row, seal_of(connection))
 
 
 def _missing(id: str, kind: type[Image]) -> NotFound:
@@ -366,15 +377,11 @@ def _save(connection: Connection, image: ImageT) -> ImageT:
     )
     # Under SQLite nobody can have come between; PostgreSQL needs the version here too.
     stored = update(images).where(images.c.id == image.id, images.c.version == image.version)
-    if connection.execute(stored.values(columns_of(after))).rowcount == 0:
+    if connection.execute(stored.values(columns_of(after, seal_of(connection)))).rowcount == 0:
         raise _overtaken(image)
     if _shown(after) != _shown(before):
         _tell(connection, after)
     return after
-
-
-def _has(shown: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
-    return all(key in shown and shown[key] == value for key, value in spec.items())
 
 
 def _shown(image: Image) -> tuple[Status, int, str, str | None]:
@@ -400,5 +407,4 @@ def _told_simply(engine: Engine) -> Iterator[None]:
         msg = f'The database "{engine.url.database}" cannot be used: {error.orig}'
         raise StoreError(msg) from error
     except (StatementError, UnicodeEncodeError) as error:
-        msg = "The image has a text or a number that cannot be stored"
-        raise RequestError(msg, hint="Send Unicode, and no NaN or Infinity") from error
+        raise unstorable() from error

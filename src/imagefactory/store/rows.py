@@ -1,5 +1,6 @@
 """Rows of the database as values, and values as rows."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -7,12 +8,15 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
+from imagefactory.core.errors import RequestError, StoreError
 from imagefactory.core.images import KINDS, Image, Status
 from imagefactory.store.schema import images
+from imagefactory.store.sealing import Seal
 
 _CLASSES: Final = {image.kind: image for image in KINDS.values()}
-_COLUMNS: Final = tuple(column.name for column in images.c if column.name != "number")
-_OBJECTS: Final = ("parameters", "properties", "labels")
+_COLUMNS: Final = tuple(c.name for c in images.c if c.name not in {"number", "sealed"})
+_OBJECTS: Final = ("properties", "labels")
+_SEALED: Final = ("template", "parameters", "provider")  #: what may hold a password
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,6 @@ class Summary:
     percent: int
     labels: Mapping[str, str]
     target: str | None
-    provider: str | None
     parent_id: str | None
     created: datetime
     updated: datetime
@@ -57,18 +60,40 @@ class Body:
     sha256: str  #: 64 lower-case hex digits
 
 
-def columns_of(image: Image) -> dict[str, Any]:
-    """The columns of an image's row; those that its kind lacks are null."""
+def columns_of(image: Image, seal: Seal) -> dict[str, Any]:
+    """The columns of an image's row; those that its kind lacks are null. `RequestError`, see `sealed`."""
     columns: dict[str, Any] = {name: getattr(image, name, None) for name in _COLUMNS}
-    objects = {name: dict(columns[name]) for name in _OBJECTS if columns[name] is not None}
-    return columns | objects
+    objects = {name: dict(columns[name]) for name in _OBJECTS}
+    return columns | objects | {"sealed": sealed(image, seal)}
 
 
-def image_from(row: RowMapping) -> Image:
-    """The image that a row of `images` holds."""
+def sealed(image: Image, seal: Seal) -> bytes:
+    """What of an image may hold a password; `RequestError` for what is no JSON or no Unicode."""
+    given = {name: getattr(image, name, None) for name in _SEALED}
+    try:
+        text = json.dumps(given, allow_nan=False, ensure_ascii=False, default=dict)
+        text.encode()
+    except (TypeError, ValueError) as error:
+        raise unstorable() from error
+    return seal.close_up(text, of=image.id)
+
+
+def unstorable() -> RequestError:
+    """The error about a value that no database takes."""
+    msg = "The image has a text or a number that cannot be stored"
+    return RequestError(msg, hint="Send Unicode, and no NaN or Infinity")
+
+
+def image_from(row: RowMapping, seal: Seal) -> Image:
+    """The image that a row of `images` holds; `StoreError` when the key of the vault is another one."""
+    text = seal.open_up(row["sealed"], of=row["id"])
+    if text is None:
+        msg = f'The template of the image "{row["id"]}" cannot be decrypted'
+        hint = "The vault's key is another one, or the database was tampered with"
+        raise StoreError(msg, hint=hint)
     kind = _CLASSES[row["kind"]]
     parent = {"base_image_id": row["parent_id"], "target_image_id": row["parent_id"]}
-    columns = {**row, **parent, "status": Status(row["status"])}
+    columns = {**row, **parent, **json.loads(text), "status": Status(row["status"])}
     return kind(**{field.name: columns[field.name] for field in fields(kind)})
 
 

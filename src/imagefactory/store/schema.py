@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION: Final = "0004"  #: the newest in `migrations/versions`
+REVISION: Final = "0006"  #: the newest in `migrations/versions`
+SEAL: Final = "imagefactory_seal"  #: the execution option of an engine that has its `Seal`
 
 
 class Moment(TypeDecorator[datetime]):
@@ -67,7 +68,6 @@ images: Final = Table(
     Column("percent", Integer, nullable=False),
     Column("labels", OBJECT, nullable=False),
     Column("target", Text),
-    Column("provider", Text),
     Column("identifier_on_provider", Text),
     Column("provider_account_identifier", Text),
     Column("credentials_ref", IDENTIFIER),
@@ -76,10 +76,10 @@ images: Final = Table(
     Column("cancel_requested", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
     # Last, so that a list need not read through them.
-    Column("parameters", OBJECT),
     Column("properties", OBJECT, nullable=False),
-    Column("template", Text),
     Column("icicle", Text),
+    # Template, parameters and provider, which may hold passwords, as sealed JSON.
+    Column("sealed", LargeBinary),
     Index("images_by_kind", "kind", "number"),
     Index("images_by_parent", "parent_id"),
     Index("images_by_status", "status"),
@@ -138,4 +138,20 @@ replies: Final = Table(
     Column("image_id", IDENTIFIER, ForeignKey("images.id", ondelete="CASCADE")),
     Column("claimed", Moment, nullable=False),
     Index("replies_by_image", "image_id"),
+)
+
+# What the receivers of callbacks have not been told yet: the oldest of an image and a receiver goes first.
+callbacks: Final = Table(
+    "callbacks",
+    metadata,
+    Column("id", COUNTER, primary_key=True),
+    Column("image_id", IDENTIFIER, nullable=False),
+    Column("place", Integer, nullable=False),  # of the receiver among those of the image
+    Column("sealed", LargeBinary, nullable=False),  # the address may hold a password
+    Column("attempts", Integer, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("due", Moment, nullable=False),
+    Index("callbacks_by_due", "due"),
+    Index("callbacks_by_image", "image_id", "place", "id"),
+    sqlite_autoincrement=True,
 )
