@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-pytest.register_assert_rewrite("contract")
+pytest.register_assert_rewrite("contract", "fault_contract")
 
 _INTEGRATION: Final = Path(__file__).parent / "integration"
 _PATIENCE: Final = 900  # seconds; an emulated machine boots slowly beside busy neighbours

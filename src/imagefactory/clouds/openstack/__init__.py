@@ -17,6 +17,7 @@ from imagefactory.engine.formats.detect import inspect
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
+from imagefactory.plugins.progress import Progress
 
 TOKEN: Final = "imagefactory_token"  # noqa: S105 - the image property that holds a push's token
 _GIB: Final = 1 << 30
@@ -53,21 +54,21 @@ class OpenStack:
         return (Convert(format="qcow2", compressed=compression != "none"),)
 
     def check(self, login: OpenStackLogin) -> None:
-        with glance.connected(login, "list its images") as images:
+        with glance.connected(login, "list its images", seconds=glance.ASKING) as images:
             images.list_first()
 
     def push(
         self, image: ProviderImage, disk: Path, login: OpenStackLogin, report: Report
     ) -> Pushed:
-        with glance.connected(login, "take the image") as images:
+        progress = Progress(report, size=disk.stat().st_size)
+        with glance.connected(login, "take the image", proceed=progress.proceed) as images:
             if whole := _whole(image.id, images):
                 return Pushed(identifier=whole, account=images.account)
-            report(0, "Registering the image with OpenStack")
+            progress(0, "Registering the image with OpenStack")
             identifier = images.create(_attributes(image, disk, login))
             try:
-                report(0, f'Uploading the image "{identifier}" to OpenStack')
-                size = max(disk.stat().st_size, 1)
-                images.upload(identifier, disk, lambda sent: report(100 * sent // size))
+                progress(0, f'Uploading the image "{identifier}" to OpenStack')
+                images.upload(identifier, disk, progress)
             except BaseException:
                 images.undo(identifier)
                 raise

@@ -7,10 +7,11 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, assert_never
 from urllib.parse import quote
+from uuid import uuid4
 
 from imagefactory import __version__
 from imagefactory.clouds.openstack.login import (
@@ -21,6 +22,7 @@ from imagefactory.clouds.openstack.login import (
 )
 from imagefactory.core.errors import CloudError
 from imagefactory.core.secret import REDACTED
+from imagefactory.plugins.retry import Retry, pause_after
 
 if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
@@ -33,6 +35,9 @@ INSTALL: Final = 'Install it with: pip install "imagefactory[openstack]"'
 
 _PATIENCE: Final = 30.0  # seconds without an answer
 _STORING: Final = 900.0  # seconds that Glance may take to put away what it was sent
+ASKING: Final = 2.0  # seconds that a check lets a fault last
+_PUSHING: Final = 120.0  # seconds that a push does, each time
+_UNDOING: Final = 10.0  # seconds that it does when it has failed already
 _LONGEST: Final = 200  # characters of an answer that a message quotes
 
 
@@ -48,69 +53,107 @@ class Glance:
     adapter: "Adapter"
     project: str  #: id
     account: str  #: the user's name
+    retry: Retry
 
     def list_first(self) -> None:
         """Ask for any one image, which needs all that a push needs but the room."""
-        _read(self.adapter.get("/images", params={"limit": 1}), "images")
+        self.retry(lambda: _read(self.adapter.get("/images", params={"limit": 1}), "images"))
 
     def having(self, key: str, value: str) -> list[Mapping[str, Any]]:
         """The project's own images with this property; others' public ones may have it too."""
         mine = {key: value, "owner": self.project}
-        found = _read(self.adapter.get("/images", params=mine), "images")["images"]
-        return [image for image in found if mine.items() <= image.items()]
+        found = self.retry(lambda: _read(self.adapter.get("/images", params=mine), "images"))
+        return [image for image in found["images"] if mine.items() <= image.items()]
 
     def create(self, attributes: Mapping[str, Any]) -> str:
-        """Register an image without content; its id."""
-        return str(_read(self.adapter.post("/images", json=dict(attributes)), "id")["id"])
+        """Register an image without content; its id, which is ours, so that no second try makes two."""
+        from keystoneauth1.exceptions import Conflict  # noqa: PLC0415 - an extra
+
+        identifier = str(uuid4())
+
+        def register() -> None:
+            try:
+                _read(self.adapter.post("/images", json={**attributes, "id": identifier}), "id")
+            except Conflict:
+                self._show(identifier)  # an earlier try has arrived, its answer has not
+
+        self.retry(register)
+        return identifier
 
     def upload(self, identifier: str, disk: Path, advance: Callable[[int], None]) -> None:
         """Send the content and compare what Glance says it stored."""
-        with disk.open("rb") as file:
-            content = _Content(file, disk.stat().st_size, advance)
-            # A second try after a new login, or at another address, would send no content.
-            self.adapter.put(
-                f"/images/{identifier}/file",
-                data=content,
-                headers={"Content-Type": "application/octet-stream"},
-                allow_reauth=False,
-                redirect=False,
-                log=False,
-                timeout=(_PATIENCE, _STORING),
-            )
-        stored = _read(self.adapter.get(f"/images/{identifier}"), "status")
+        digest = self.retry(lambda: self._send(identifier, disk, advance))
+        stored = self.retry(lambda: self._show(identifier))
         algorithm = stored.get("os_hash_algo") or "md5"
-        digest = stored.get("os_hash_value") or stored.get("checksum")
-        if algorithm != content.digest.name:
+        if digest is None or digest.name != algorithm:
             with disk.open("rb") as file:
-                content.digest = hashlib.file_digest(file, algorithm)
-        if stored["status"] != "active" or digest != content.digest.hexdigest():
+                digest = hashlib.file_digest(file, algorithm)
+        said = stored.get("os_hash_value") or stored.get("checksum")
+        if stored["status"] != "active" or said != digest.hexdigest():
             msg = f'OpenStack did not store the image "{identifier}" as it was sent'
             raise CloudError(msg)
+
+    def _show(self, identifier: str) -> Mapping[str, Any]:
+        return _read(self.adapter.get(f"/images/{identifier}"), "status")
+
+    def _send(
+        self, identifier: str, disk: Path, advance: Callable[[int], None]
+    ) -> "hashlib._Hash | None":
+        """The digest of what was sent; None when an earlier try has arrived and its answer has not."""
+        from keystoneauth1.exceptions import Conflict  # noqa: PLC0415 - an extra
+
+        with disk.open("rb") as file:
+            content = _Content(file, disk.stat().st_size, advance)
+            try:
+                # A second try after a new login, or at another address, would send no content.
+                self.adapter.put(
+                    f"/images/{identifier}/file",
+                    data=content,
+                    headers={"Content-Type": "application/octet-stream"},
+                    allow_reauth=False,
+                    redirect=False,
+                    log=False,
+                    timeout=(_PATIENCE, _STORING),
+                )
+            except Conflict:
+                if self._show(identifier)["status"] != "active":
+                    raise  # Glance has not yet noticed that the earlier try broke off
+                return None
+        return content.digest
 
     def delete(self, identifier: str) -> None:
         """Remove an image; one that is gone is as good."""
         from keystoneauth1.exceptions import NotFound  # noqa: PLC0415 - an extra
 
-        try:
-            self.adapter.delete(f"/images/{quote(identifier, safe='')}")
-        except NotFound:
-            log.info("The image %s was not there any more", identifier)
+        def remove() -> None:
+            try:
+                self.adapter.delete(f"/images/{quote(identifier, safe='')}")
+            except NotFound:
+                log.info("The image %s was not there any more", identifier)
+
+        self.retry(remove)
 
     def undo(self, identifier: str) -> None:
         """Remove what was half made, if the servers still answer; the fault is told by another."""
         from keystoneauth1.exceptions import ClientException  # noqa: PLC0415 - an extra
 
         try:
-            self.delete(identifier)
+            replace(self, retry=_retry(_UNDOING)).delete(identifier)
         except ClientException:
             log.warning("The half-made image %s stays with OpenStack", identifier)
 
 
 @contextmanager
-def connected(login: OpenStackLogin, doing: str) -> Iterator[Glance]:
+def connected(
+    login: OpenStackLogin,
+    doing: str,
+    *,
+    seconds: float = _PUSHING,
+    proceed: Callable[[], object] = lambda: None,
+) -> Iterator[Glance]:
     """Log in; the one place where the client library's exceptions become a `CloudError`.
 
-    `doing` completes "OpenStack refused to …".
+    `doing` completes "OpenStack refused to …"; `seconds` and `proceed` are those of `Retry`.
     """
     if not installed():
         msg = "The OpenStack client library is not installed"
@@ -126,8 +169,9 @@ def connected(login: OpenStackLogin, doing: str) -> Iterator[Glance]:
         app_name="imagefactory",
         app_version=__version__,
     )
+    retry = _retry(seconds, proceed)
     try:
-        access = auth.get_access(asking)
+        access = retry(lambda: auth.get_access(asking))
         yield Glance(
             adapter=adapter.Adapter(
                 asking,
@@ -140,6 +184,7 @@ def connected(login: OpenStackLogin, doing: str) -> Iterator[Glance]:
             ),
             project=access.project_id or "",
             account=access.username or access.user_id or "",
+            retry=retry,
         )
     except exceptions.ClientException as error:
         raise _refusal(error, login, doing) from error
@@ -161,6 +206,29 @@ def _auth(login: OpenStackLogin) -> "Auth":
             return v3.Token(login.auth_url, **words)
         case _ as never:
             assert_never(never)
+
+
+def _retry(seconds: float, proceed: Callable[[], object] = lambda: None) -> Retry:
+    from keystoneauth1.exceptions import ClientException  # noqa: PLC0415 - an extra
+
+    return Retry(faults=(ClientException,), pause=_pause, proceed=proceed, seconds=seconds)
+
+
+def _pause(error: Exception) -> float | None:
+    from keystoneauth1 import exceptions  # noqa: PLC0415 - an extra
+
+    match error:
+        case exceptions.NotFound() | exceptions.Conflict() if "/images/" in (error.url or ""):
+            # Made just now: not every server knows it yet, or one is still busy with it.
+            return 0.0 if error.method != "DELETE" else None
+        case exceptions.HttpError(response=response) if response is not None:
+            return pause_after(error.http_status, response.headers.get("Retry-After"))
+        case exceptions.SSLError():
+            return None
+        case exceptions.ConnectionError():
+            return 0.0
+        case _:
+            return None
 
 
 def _refusal(error: "ClientException", login: OpenStackLogin, doing: str) -> CloudError:
@@ -196,7 +264,7 @@ def _words(error: Any, login: OpenStackLogin) -> str:
     said = " ".join((text if text.strip() else f"{error.http_status} {error.message}").split())
     for secret in login.secrets:
         said = said.replace(secret.reveal(), REDACTED)
-    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+    return said.rstrip(".") if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
 def _read(answer: Any, key: str) -> dict[str, Any]:
