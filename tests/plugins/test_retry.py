@@ -125,6 +125,15 @@ def test_waiting_ends_when_somebody_wants_to_stop() -> None:
     assert clock.now <= 1003.5
 
 
+def test_waiting_for_something_asks_again_and_again() -> None:
+    clock, found = Clock(), [None, None, "ready"]
+    retry = a_retry(clock)
+    assert retry.until(lambda: found.pop(0), seconds=60, period=5) == "ready"
+    assert clock.now == 1010
+    assert retry.until(lambda: None, seconds=60, period=5) is None
+    assert clock.now <= 1070
+
+
 def test_threads_share_one_retry() -> None:
     clock, lock = Clock(), threading.Lock()
     retry = Retry(

@@ -72,6 +72,15 @@ class Retry:
                     self._ends = None
                 return result
 
+    def until(
+        self, look: Callable[[], T | None], *, seconds: float, period: float = 2.0
+    ) -> T | None:
+        """What `look` gives as soon as that is not None, tried like an action; None after `seconds`."""
+        ends = self._clock() + seconds
+        while (found := self(look)) is None and self._clock() + period < ends:
+            self._rest(period)
+        return found
+
     def _wait(self, seconds: float) -> bool:
         """Sleep so long; False, at once, when the deadline would have passed then."""
         now = self._clock()
@@ -79,11 +88,14 @@ class Retry:
             self._ends = now + self._seconds if self._ends is None else self._ends
             if now + seconds > self._ends:
                 return False
+        self._rest(seconds)
+        return True
+
+    def _rest(self, seconds: float) -> None:
         while seconds > 0:
             self._proceed()
             self._sleep(min(seconds, _LOOK))
             seconds -= _LOOK
-        return True
 
 
 def pause_after(status: int, retry_after: str | None = None) -> float | None:
