@@ -24,7 +24,7 @@ def disk(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("form", "compression"),
-    [("qcow2", "zlib"), ("qcow2", "none"), ("vmdk", "zlib"), ("raw", "none")],
+    [("qcow2", "zlib"), ("qcow2", "none"), ("vmdk", "zlib"), ("raw", "none"), ("vhdx", "none")],
 )
 @pytest.mark.parametrize("source", ["raw", "qcow2"])
 @pytest.mark.integration
@@ -62,7 +62,7 @@ def test_what_is_written_is_written_whole(run: Run, tmp_path: Path, disk: Path, 
 
 
 def test_what_cannot_be_asked_for_is_refused(run: Run, disk: Path, tmp_path: Path) -> None:
-    for form, compression in (("vmdk", "none"), ("raw", "zlib")):
+    for form, compression in (("vmdk", "none"), ("raw", "zlib"), ("tar.gz", "zstd")):
         how = "--format", form, "--compression", compression
         outcome = run("convert", disk, tmp_path / "x", *how)
         assert outcome.status == 1

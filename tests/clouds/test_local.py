@@ -15,7 +15,7 @@ from imagefactory.core.errors import CloudError, RequestError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
-from imagefactory.engine.formats.convert import Convert, CopyRaw
+from imagefactory.engine.formats.convert import Convert
 
 NOTHING = Secret("")
 
@@ -64,12 +64,12 @@ class TestLocal(CloudContract[LocalLogin], PushContract[LocalLogin]):
 
 def test_a_raw_disk_is_the_default_since_everything_boots_it(tmp_path: Path) -> None:
     plan = Local(made_with(tmp_path)).plan_target
-    assert plan(template(), Parameters({})) == (CopyRaw(),)
+    assert plan(template(), Parameters({})) == (Convert(format="raw"),)
     assert plan(template(), Parameters({"format": "qcow2"})) == (
-        Convert(format="qcow2", compressed=True),
+        Convert(format="qcow2", compression="zlib"),
     )
     assert plan(template(), Parameters({"format": "qcow2", "compression": "none"})) == (
-        Convert(format="qcow2", compressed=False),
+        Convert(format="qcow2", compression="none"),
     )
 
 

@@ -14,7 +14,7 @@ from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
-from imagefactory.engine.formats.convert import CopyRaw
+from imagefactory.engine.formats.convert import Convert
 
 
 class TestMockCloud(CloudContract[MockLogin]):
@@ -36,7 +36,9 @@ class TestMockCloud(CloudContract[MockLogin]):
         assert not list(build.artifacts.iterdir())
 
     def test_a_real_systems_disk_is_copied(self, plugin: MockCloud) -> None:
-        assert plugin.plan_target(template(name="Debian"), Parameters({})) == (CopyRaw(),)
+        assert plugin.plan_target(template(name="Debian"), Parameters({})) == (
+            Convert(format="raw"),
+        )
 
     def test_a_push_succeeds_and_goes_nowhere(self, plugin: MockCloud, tmp_path: Path) -> None:
         login = plugin.login("anything", Secret("<anything"))

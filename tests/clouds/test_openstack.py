@@ -20,7 +20,7 @@ from imagefactory.clouds.openstack.login import (
 from imagefactory.core.errors import CloudError, RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
-from imagefactory.engine.formats.convert import Convert, CopyRaw
+from imagefactory.engine.formats.convert import Convert
 
 ORIGINAL = """
 <provider_credentials>
@@ -184,11 +184,11 @@ def test_a_target_image_is_a_compressed_qcow2_unless_somebody_says_raw(tmp_path:
         cloud = OpenStack(made_with(tmp_path, **options))
         return cloud.plan_target(template(), Parameters(parameters))
 
-    compressed = (Convert(format="qcow2", compressed=True),)
+    compressed = (Convert(format="qcow2", compression="zlib"),)
     assert plan({}) == compressed
-    assert plan({"compression": "none"}) == (Convert(format="qcow2", compressed=False),)
-    assert plan({"openstack_image_format": "raw"}) == (CopyRaw(),)
-    assert plan({}, openstack_image_format="raw") == (CopyRaw(),)
+    assert plan({"compression": "none"}) == (Convert(format="qcow2", compression="none"),)
+    assert plan({"openstack_image_format": "raw"}) == (Convert(format="raw"),)
+    assert plan({}, openstack_image_format="raw") == (Convert(format="raw"),)
     qcow2 = {"openstack_image_format": "qcow2"}
     assert plan(qcow2, openstack_image_format="raw") == compressed
 

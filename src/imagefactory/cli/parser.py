@@ -3,11 +3,12 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from imagefactory import __version__
 from imagefactory.builds import settings
 from imagefactory.core.config import Config
+from imagefactory.engine.formats.kinds import KINDS, Compression
 
 SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
 FORMATS: Final = ("qcow2", "raw", "vmdk")
@@ -164,8 +165,10 @@ def _add_disks(add: Add) -> None:
     convert = add("convert", "Write a disk in another format.")
     convert.add_argument("source", type=Path, metavar="IN", help="a raw or qcow2 disk")
     convert.add_argument("target", type=Path, metavar="OUT")
-    convert.add_argument("--format", required=True, choices=FORMATS)
-    convert.add_argument("--compression", choices=["zlib", "none"], help="default: zlib")
+    convert.add_argument("--format", required=True, choices=KINDS)
+    convert.add_argument(
+        "--compression", choices=get_args(Compression), help="default: what the format usually has"
+    )
 
 
 def _add_house(add: Add) -> None:

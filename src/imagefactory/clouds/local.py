@@ -19,8 +19,9 @@ from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
 from imagefactory.engine.files import sync_folder, write_atomically
 from imagefactory.engine.formats import sparse
-from imagefactory.engine.formats.convert import Convert, CopyRaw
+from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.formats.detect import DiskFormat, inspect
+from imagefactory.engine.formats.kinds import Compression
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
@@ -92,10 +93,12 @@ class Local:
         return Customization()
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
-        compression = parameters.choice("compression", ("zlib", "none"), default="zlib")
+        compression: Compression = parameters.choice(
+            "compression", ("zlib", "zstd", "none"), default="zlib"
+        )
         if parameters.choice("format", ("raw", "qcow2"), default="raw") == "raw":
-            return (CopyRaw(),)
-        return (Convert(format="qcow2", compressed=compression != "none"),)
+            return (Convert(format="raw"),)
+        return (Convert(format="qcow2", compression=compression),)
 
     def check(self, login: LocalLogin) -> None:
         with self._opened(login):

@@ -12,7 +12,7 @@ from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
 from imagefactory.engine.files import write_atomically
-from imagefactory.engine.formats.convert import CopyRaw
+from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.plan import Build, Plan, Report, Step
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
@@ -72,7 +72,7 @@ class MockCloud:
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
         if template.os.name.startswith("MockOS"):
             return (WriteSentence(),)
-        return (CopyRaw(),)
+        return (Convert(format="raw"),)
 
     def check(self, login: MockLogin) -> None:
         pass

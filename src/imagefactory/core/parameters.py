@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from imagefactory.core.errors import RequestError
+
+ChoiceT = TypeVar("ChoiceT", bound=str)
 
 _TRUE = frozenset({"yes", "true", "1"})
 _FALSE = frozenset({"no", "false", "0", ""})
@@ -59,12 +61,25 @@ class Parameters:
             case value:
                 raise _wrong(key, value, "a whole number")
 
-    def choice(self, key: str, choices: tuple[str, ...], *, default: str) -> str:
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts; a text alone is a list of one, as forms and XML have it."""
+        match self.given.get(key):
+            case None | "":
+                return ()
+            case str() as text:
+                return (text,)
+            case list() | tuple() as items if all(isinstance(item, str) for item in items):
+                return tuple(items)
+            case value:
+                raise _wrong(key, value, "a list of texts")
+
+    def choice(self, key: str, choices: tuple[ChoiceT, ...], *, default: ChoiceT) -> ChoiceT:
         """One of `choices`."""
         text = self.text(key, default=default) or default
-        if text not in choices:
-            raise _wrong(key, text, "one of " + ", ".join(f'"{choice}"' for choice in choices))
-        return text
+        for choice in choices:
+            if choice == text:
+                return choice
+        raise _wrong(key, text, "one of " + ", ".join(f'"{choice}"' for choice in choices))
 
 
 def _wrong(key: str, value: object, wanted: str) -> RequestError:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from fakes.build import Told, a_build
-from imagefactory.core.errors import BuildError, Cancelled, CommandFailed
+from imagefactory.core.errors import BuildError, Cancelled, CommandFailed, RequestError
 from imagefactory.engine.command import Cancellation, Tools
-from imagefactory.engine.formats.convert import Convert, CopyRaw
+from imagefactory.engine.formats.convert import Convert
+from imagefactory.engine.formats.kinds import KINDS, Compression, FormatName
 from imagefactory.engine.plan import Step
 
 pytestmark = pytest.mark.skipif(
@@ -20,7 +21,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 SIZE = 48 << 20
-STEPS = [Convert(format="qcow2", compressed=True), Convert(format="qcow2"), CopyRaw()]
+STEPS = [
+    Convert(format="qcow2"),
+    Convert(format="qcow2", compression="none"),
+    Convert(format="raw"),
+    Convert(format="vhd"),
+]
 
 
 def qemu_img(*words: str | Path) -> Any:
@@ -39,18 +45,20 @@ def disk(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("compression", ["zlib", "zstd", "none"])
 def test_a_qcow2_is_sound_and_holds_the_same_disk(
-    disk: Path, tmp_path: Path, *, compressed: bool
+    disk: Path, tmp_path: Path, compression: Compression
 ) -> None:
     told = Told()
     build = a_build(tmp_path, source=disk, told=told)
-    Convert(format="qcow2", compressed=compressed).run(build)
+    Convert(format="qcow2", compression=compression).run(build)
     qemu_img("check", "-f", "qcow2", build.disk)
     qemu_img("compare", "-f", "raw", "-F", "qcow2", disk, build.disk)
     facts = qemu_img("info", "--output=json", "-f", "qcow2", build.disk)
     assert facts["format-specific"]["data"]["compat"] == "1.1"
-    assert facts["format-specific"]["data"]["compression-type"] == "zlib"
+    assert facts["format-specific"]["data"]["compression-type"] == (
+        "zstd" if compression == "zstd" else "zlib"
+    )
     assert "backing-filename" not in facts
     assert build.notes() == {"format": "qcow2", "virtual_size": SIZE}
     assert told.percents == sorted(told.percents)
@@ -59,16 +67,17 @@ def test_a_qcow2_is_sound_and_holds_the_same_disk(
 
 def test_compressing_makes_it_smaller(disk: Path, tmp_path: Path) -> None:
     sizes = []
-    for compressed in (True, False):
+    compressions: tuple[Compression, ...] = ("zlib", "none")
+    for compression in compressions:
         build = a_build(tmp_path, source=disk)
-        Convert(format="qcow2", compressed=compressed).run(build)
+        Convert(format="qcow2", compression=compression).run(build)
         sizes.append(build.disk.stat().st_size)
     assert sizes[0] < sizes[1] - 500_000
 
 
 def test_a_raw_copy_is_equal_and_sparse(disk: Path, tmp_path: Path) -> None:
     build = a_build(tmp_path, source=disk)
-    CopyRaw().run(build)
+    Convert(format="raw").run(build)
     assert build.disk.read_bytes() == disk.read_bytes()
     assert build.disk.stat().st_blocks * 512 < 8 << 20
     assert build.notes() == {"format": "raw", "virtual_size": SIZE}
@@ -76,11 +85,48 @@ def test_a_raw_copy_is_equal_and_sparse(disk: Path, tmp_path: Path) -> None:
 
 def test_a_qcow2_base_becomes_raw_again(disk: Path, tmp_path: Path) -> None:
     first = a_build(tmp_path / "first", source=disk)
-    Convert(format="qcow2", compressed=True).run(first)
+    Convert(format="qcow2").run(first)
     second = a_build(tmp_path / "second", source=first.disk)
-    CopyRaw().run(second)
+    Convert(format="raw").run(second)
     assert second.disk.read_bytes() == disk.read_bytes()
     assert second.notes() == {"format": "raw", "virtual_size": SIZE}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_written_is_recognised_with_the_length_of_its_disk(
+    disk: Path, tmp_path: Path, name: FormatName
+) -> None:
+    for compression in KINDS[name].compressions:
+        build = a_build(tmp_path / compression, source=disk)
+        Convert(format=name, compression=compression).run(build)
+        form = {"vhd-dynamic": "vhd"}.get(name, name)
+        form = "raw.zst" if (name, compression) == ("raw", "zstd") else form
+        assert build.notes() == {"format": form, "virtual_size": SIZE}
+
+
+@pytest.mark.parametrize("name", ["raw", "vhd", "tar.gz", "qcow2", "vmdk", "vhd-dynamic"])
+def test_a_disk_is_made_as_long_as_a_cloud_wants(
+    disk: Path, tmp_path: Path, name: FormatName
+) -> None:
+    build = a_build(tmp_path, source=disk)
+    Convert(format=name, align=1 << 30).run(build)
+    assert build.notes()["virtual_size"] == 1 << 30
+    assert build.disk.stat().st_blocks * 512 < 8 << 20
+
+
+def test_a_compression_that_a_format_does_not_have_is_refused(disk: Path, tmp_path: Path) -> None:
+    build = a_build(tmp_path, source=disk)
+    with pytest.raises(RequestError, match='"vmdk" is not written with the compression "zstd"'):
+        Convert(format="vmdk", compression="zstd").run(build)
+
+
+@pytest.mark.parametrize("name", ["vmdk", "vhd", "tar.gz"])
+def test_what_is_only_written_is_no_source(disk: Path, tmp_path: Path, name: FormatName) -> None:
+    first = a_build(tmp_path / "first", source=disk)
+    Convert(format=name).run(first)
+    second = a_build(tmp_path / "second", source=first.disk)
+    with pytest.raises(BuildError, match=f'is in the format "{name}", which cannot be read'):
+        Convert(format="raw").run(second)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -127,6 +173,6 @@ def test_a_failing_tool_is_told_by_its_own_words(disk: Path, tmp_path: Path) -> 
     with pytest.raises(
         CommandFailed, match=r'"qemu-img" failed with exit status 1: No space left$'
     ):
-        Convert(format="qcow2").run(build)
+        Convert(format="qcow2", compression="none").run(build)
     assert told.percents == [3]
     assert not list(build.scratch.iterdir())

@@ -1,6 +1,7 @@
 """A disk is what its own first bytes say, and never more than one file."""
 
 import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -60,16 +61,25 @@ def test_a_qcow2_that_is_not_all_there_is_refused(tmp_path: Path, head: bytes) -
 @pytest.mark.parametrize(
     ("head", "name"),
     [
-        (b"KDMV\x01\0\0\0", "vmdk"),
         (b"# Disk DescriptorFile\nversion=1\n", "vmdk"),
-        (b"conectix", "vhd"),
-        (b"vhdxfile", "vhdx"),
+        (b"\x1f\x8b\x08\0" + bytes(6) + zlib.compress(bytes(5000), wbits=-15), "tar.gz"),
+        (b"\x28\xb5\x2f\xfd", "raw.zst"),
         (b"LUKS\xba\xbe\0\x01", "luks"),
-        (b"<<< Oracle VM VirtualBox Disk Image >>>\n".ljust(64) + b"\x7f\x10\xda\xbe", "vdi"),
     ],
 )
 def test_another_format_is_refused_by_name(tmp_path: Path, head: bytes, name: str) -> None:
     disk = tmp_path / "disk"
     disk.write_bytes(head.ljust(512, b"\0"))
     with pytest.raises(BuildError, match=f'is in the format "{name}"'):
+        inspect(disk)
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [(b"conectix", "vhd"), (b"vhdxfile", "vhdx"), (b"\x1f\x8b\x08\0garbage", "tar.gz")],
+)
+def test_a_damaged_disk_is_said_to_be_damaged(tmp_path: Path, head: bytes, name: str) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(head.ljust(512, b"\0"))
+    with pytest.raises(BuildError, match=f'looks like "{name}", but is damaged'):
         inspect(disk)

@@ -12,8 +12,9 @@ from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
-from imagefactory.engine.formats.convert import Convert, CopyRaw
+from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.formats.detect import inspect
+from imagefactory.engine.formats.kinds import Compression
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
@@ -47,11 +48,13 @@ class OpenStack:
         return Customization()
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
-        compression = parameters.choice("compression", ("zlib", "none"), default="zlib")
+        compression: Compression = parameters.choice(
+            "compression", ("zlib", "zstd", "none"), default="zlib"
+        )
         default = self._config.openstack_image_format
         if parameters.choice("openstack_image_format", ("qcow2", "raw"), default=default) == "raw":
-            return (CopyRaw(),)
-        return (Convert(format="qcow2", compressed=compression != "none"),)
+            return (Convert(format="raw"),)
+        return (Convert(format="qcow2", compression=compression),)
 
     def check(self, login: OpenStackLogin) -> None:
         with glance.connected(login, "list its images", seconds=glance.ASKING) as images:

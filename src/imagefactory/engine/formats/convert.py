@@ -1,71 +1,51 @@
-"""The steps that bring a finished disk into the format that a cloud takes."""
+"""The step that brings a finished disk into the format that a cloud takes."""
 
-import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import ClassVar
 
-from imagefactory.engine.command import Word
 from imagefactory.engine.files import sync_folder
-from imagefactory.engine.formats import chunks, sparse
-from imagefactory.engine.formats.detect import Disk, DiskFormat, inspect
-from imagefactory.engine.formats.qcow2 import Qcow2
+from imagefactory.engine.formats import writing
+from imagefactory.engine.formats.detect import Disk, inspect
+from imagefactory.engine.formats.kinds import Compression, FormatName, Output
 from imagefactory.engine.plan import Build, Step
-
-_PROGRESS: Final = re.compile(rb"\((\d+)\.\d+/100%\)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convert(Step):
-    """Write `build.source` as a qcow2 that every QEMU since 1.1 reads.
+    """Write `build.source`, a raw or qcow2 disk, in another format as `build.disk`.
 
-    A raw disk is compressed by our own framing, the same bytes every time; what qemu-img compresses
-    it writes in the order in which its threads are ready, the same disk in another file.
+    `compression` None is the format's usual one (`kinds.KINDS`). `align` makes the disk as long as a
+    multiple of so many bytes, where a cloud asks for that; it has no effect on vhdx and vdi.
     """
 
-    weight: ClassVar[int] = 10
+    weight: ClassVar[int] = 5
 
-    format: Literal["qcow2"]
-    compressed: bool = False
-
-    @property
-    def activity(self) -> str:
-        return f"Converting the disk to {'compressed ' if self.compressed else ''}{self.format}"
-
-    def run(self, build: Build) -> None:
-        source = _source(build)
-        options = ["-o", "compat=1.1,compression_type=zlib"]
-        if self.compressed:
-            options += ["-c", "-m", "16", "-W"]
-        with _finished(build) as target:
-            if self.compressed and source.format == "raw":
-                _compress(build, source, target)
-            else:
-                _qemu_img_convert(build, source, target, to=self.format, options=options)
-        build.note(format=self.format, virtual_size=source.virtual_size)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CopyRaw(Step):
-    """Write `build.source` as a raw disk whose empty parts take no space."""
-
-    weight: ClassVar[int] = 3
+    format: FormatName
+    compression: Compression | None = None
+    align: int | None = None
 
     @property
     def activity(self) -> str:
-        return "Copying the disk"
+        how = {None: "", "none": ""}.get(self.compression, f", compressed by {self.compression}")
+        return f"Converting the disk to {self.format}{how}"
 
     def run(self, build: Build) -> None:
+        output = Output(format=self.format, compression=self.compression, align=self.align).chosen()
         source = _source(build)
         with _finished(build) as target:
-            if source.format == "raw":
-                sparse.copy(source.path, target, advance=_advance(build, source.virtual_size))
-            else:
-                _qemu_img_convert(build, source, target, to="raw", options=())
-        build.note(format="raw", virtual_size=source.virtual_size)
+            writing.write(
+                source,
+                target,
+                output,
+                tools=build.tools,
+                scratch=build.scratch,
+                percent=build.report,
+            )
+        disk = inspect(build.disk)
+        build.note(format=disk.format, virtual_size=disk.virtual_size)
 
 
 def _source(build: Build) -> Disk:
@@ -86,32 +66,3 @@ def _finished(build: Build) -> Iterator[Path]:
         sync_folder(build.scratch)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _advance(build: Build, size: int) -> Callable[[int], None]:
-    def advance(position: int) -> None:
-        build.tools.cancellation.check()
-        build.report(100 * position // max(size, 1))
-
-    return advance
-
-
-def _compress(build: Build, source: Disk, target: Path) -> None:
-    with target.open("xb") as file:
-        framing = Qcow2(file, virtual_size=source.virtual_size)
-        chunks.write(source.path, [framing], advance=_advance(build, source.virtual_size))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _qemu_img_convert(
-    build: Build, source: Disk, target: Path, *, to: DiskFormat, options: Sequence[str]
-) -> None:
-    def watch(output: bytes) -> None:
-        for percent in _PROGRESS.findall(output)[-1:]:
-            build.report(int(percent))
-
-    # A cache mode of its own, since the default one never waits for the disk.
-    fixed = ["-p", "-t", "writeback", "-f", source.format, "-O", to]
-    command: list[Word] = ["qemu-img", "convert", *fixed, *options, source.path, target]
-    build.tools.run(command, quiet=True, watch=watch)

@@ -2,12 +2,13 @@
 
 import struct
 from array import array
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
-from imagefactory.engine.formats.chunks import CLUSTER, FINAL, Chunk
+from imagefactory.engine.formats.chunks import CLUSTER, FINAL, Chunk, Codec
 
 _HEADER: Final = struct.Struct(">4sIQIIQIIQQIIQQQQII")
-_HEADER_LENGTH: Final = 104
+_ZSTD: Final = b"\x01".ljust(8, b"\0")  # the compression type, an addition to the header
+_OTHER_COMPRESSION: Final = 1 << 3  # incompatible feature: the compression type is not zlib
 _REFCOUNT_ORDER: Final = 4  # 16 bits
 _COMPRESSED: Final = 1 << 62
 _COPIED: Final = 1 << 63
@@ -20,7 +21,14 @@ _BLOCK: Final = CLUSTER // 2  # refcounts in a refcount block
 class Qcow2:
     """Writes to an empty, seekable file: tables first, then the clusters packed one after another."""
 
-    def __init__(self, file: BinaryIO, *, virtual_size: int) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        virtual_size: int,
+        compression: Literal["zlib", "zstd"] = "zlib",
+    ) -> None:
+        self.codec: Codec = "deflate" if compression == "zlib" else "zstd"
         self._file = file
         self._size = virtual_size
         clusters = -(-virtual_size // CLUSTER)
@@ -37,12 +45,12 @@ class Qcow2:
 
     def add(self, chunk: Chunk) -> None:
         """Pack one cluster behind the last."""
-        if chunk.plain is not None:
+        data = chunk.zstd if self.codec == "zstd" else chunk.deflated + FINAL
+        if len(data) >= CLUSTER:
             self._align(CLUSTER)
             self._entries[chunk.index] = _COPIED | self._position
             self._put(chunk.plain)
             return
-        data = chunk.deflated + FINAL
         further = (self._position % _SECTOR + len(data) - 1) // _SECTOR
         self._entries[chunk.index] = _COMPRESSED | further << _SECTORS_SHIFT | self._position
         # What is counted is whole sectors, and the last may reach into the next cluster.
@@ -67,11 +75,13 @@ class Qcow2:
         self._refer(0, self._l2 // CLUSTER - 1)
         self._write_at(self._l1, _big_endian(l1))
         self._write_refcounts()
+        features, addition = (_OTHER_COMPRESSION, _ZSTD) if self.codec == "zstd" else (0, b"")
         header = _HEADER.pack(
             b"QFI\xfb", 3, 0, 0, CLUSTER.bit_length() - 1, self._size, 0,
-            self._l2_tables, self._l1, CLUSTER, 1, 0, 0, 0, 0, 0, _REFCOUNT_ORDER, _HEADER_LENGTH,
+            self._l2_tables, self._l1, CLUSTER, 1, 0, 0, features, 0, 0, _REFCOUNT_ORDER,
+            _HEADER.size + len(addition),
         )  # fmt: skip
-        self._write_at(0, header)
+        self._write_at(0, header + addition)
 
     def _write_refcounts(self) -> None:
         table = array("Q", ((2 + number) * CLUSTER for number in range(self._blocks)))

@@ -4,7 +4,7 @@ import struct
 import uuid
 from typing import BinaryIO, Final
 
-from imagefactory.engine.formats.chunks import CLUSTER, FINAL, Chunk
+from imagefactory.engine.formats.chunks import CLUSTER, FINAL, Chunk, Codec
 
 _SECTOR: Final = 512
 _GRAIN: Final = CLUSTER // _SECTOR  # sectors
@@ -21,6 +21,8 @@ _ZLIB: Final = b"\x78\x01"  # RFC 1950: 32 KiB window, fastest
 
 class Vmdk:
     """Writes to a file, front to back, never seeking; grain tables follow the grains."""
+
+    codec: Codec = "deflate"
 
     def __init__(self, file: BinaryIO, *, virtual_size: int, name: str = "disk.vmdk") -> None:
         self._file = file
