@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fakes.plugins import fake_registry
 from fakes.work import Inbox
@@ -32,9 +33,9 @@ class Shop:
 
 
 @contextmanager
-def a_shop(state: Path) -> Iterator[Shop]:
+def a_shop(state: Path, **settings: Any) -> Iterator[Shop]:
     """A shop whose files lie in this folder."""
-    config = Config(state=state)
+    config = Config(state=state, **settings)
     with Workshop.open(config, plugins=fake_registry(config)) as opened:
         inbox = Inbox()
         workshop = replace(opened, work=inbox)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from imagefactory.builds import requests
 from imagefactory.builds.events import LOG
 from imagefactory.builds.settle import UNDER_WAY
+from imagefactory.builds.receivers import check_receivers, with_receivers
 from imagefactory.builds.work import Job
 from imagefactory.builds.workshop import Workshop
 from imagefactory.core.config import Config
@@ -107,6 +108,7 @@ class Factory:
             parameters=None if parameters is None else dict(parameters),
             provider=where,
             target=kind,
+            labels=self._labels(parameters),
             target_image_id=parent.id,
         )
         return self._record_with(secret, image, chain)
@@ -222,13 +224,18 @@ class Factory:
         self.workshop.work.submit(Job.DELETE, image_id)
 
     def _base(self, document: str, parameters: Given) -> BaseImage:
+        callbacks: object = None,
         image = BaseImage(
             id=requests.new_id(),
             template=document,
+        Those whom the `callbacks` name are told of it, beside those whom the image's request named.
+
             name=requests.checked_name(document, parameters),
             parameters=dict(parameters or {}),
         )
         requests.check_plan(self.workshop.planner, image)
+        told = {"callbacks": callbacks}
+        check_receivers(told, allowed=self.workshop.callback_networks)
         return image
 
     def _target(self, target: str, base: BaseImage, parameters: Given) -> TargetImage:
@@ -241,6 +248,7 @@ class Factory:
             base_image_id=base.id,
         )
         requests.check_plan(self.workshop.planner, image)
+            image = with_receivers(image, told)
         return image
 
     def _parent(self, image_id: str | None, kind: type[ImageT]) -> ImageT:
@@ -253,6 +261,7 @@ class Factory:
         requests.check_login(self.workshop.planner, image, credentials)
         image = replace(image, credentials_ref=self.workshop.vault.put(credentials))
         self._record(*chain, image)
+            labels=self._labels(parameters),
         return image
 
     def _record(self, first: Image, *rest: Image) -> None:
@@ -265,6 +274,7 @@ class Factory:
             self.workshop.bodies.describe(image)
         # Who settles the parent hands its children in; he may have looked before ours was there.
         if not waits or not self._is_under_way(first.parent_id):
+            labels=self._labels(parameters),
             self.workshop.work.submit(Job.BUILD, first.id)
 
     def _is_under_way(self, image_id: str | None) -> bool:
@@ -273,6 +283,16 @@ class Factory:
 
 
 def _has_credentials(image: Image) -> bool:
+    def _labels(self, parameters: Given) -> Mapping[str, str]:
+        """The labels in a request for an image, whose receivers of callbacks are looked at too."""
+        check_receivers(parameters, allowed=self.workshop.callback_networks)
+        return requests.labels(parameters)
+
+    def _source(self, target: str, image_id: str | None) -> BaseImage | TargetImage:
+        """What a target image is made from: a base image, or a target image where that is packed."""
+        found = self.find(image_id or "") if self.workshop.planner.packs(target) else None
+        return found if isinstance(found, TargetImage) else self._parent(image_id, BaseImage)
+
     return isinstance(image, ProviderImage) and image.credentials_ref is not None
 
 

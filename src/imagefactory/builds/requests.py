@@ -1,5 +1,6 @@
 """What a request for an image has to hold: all checks that need no look at the world."""
 
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -62,6 +63,28 @@ def refuse_snapshot(parameters: Mapping[str, Any] | None, *, template: str | Non
         raise RequestError(msg)
     msg = "No plugin offers snapshot-style builds"
     raise RequestError(msg, hint='Leave out the parameter "snapshot"')
+
+
+def labels(parameters: Mapping[str, Any] | None) -> dict[str, str]:
+    """The `labels` of a request: texts by name, as JSON where the client has nothing but texts."""
+    given = (parameters or {}).get("labels")
+    if isinstance(given, str):
+        try:
+            given = json.loads(given or "{}")
+        except ValueError:
+            given = False
+    found = {} if given is None else given
+    if isinstance(found, Mapping):
+        texts = {name: str(value) for name, value in found.items() if _is_label(value)}
+        if len(texts) == len(found):
+            return texts
+    msg = 'The parameter "labels" is not an object of texts'
+    raise RequestError(msg, hint='Write {"team": "web"}')
+
+
+def _is_label(value: object) -> bool:
+    # XML has no types: what looks like a number there was meant as a text.
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def checked_name(document: str, parameters: Mapping[str, Any] | None) -> str | None:

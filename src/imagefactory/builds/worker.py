@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from imagefactory.builds.callbacks import Postman
 from imagefactory.builds.claim import claim
 from imagefactory.builds.deletion import Deletion
 from imagefactory.builds.events import BuildLog
@@ -291,6 +292,11 @@ def working_here(workshop: Workshop, executor: str) -> Iterator[None]:
 @contextmanager
 def _serving(workshop: Workshop, executor: str, *, private: bool = False) -> Iterator[Worker]:
     worker = Worker(workshop)
+    postman = Postman(
+        store=workshop.store,
+        secrets=workshop.config.callback_secrets,
+        allowed=workshop.callback_networks,
+    )
     with executors(workshop.config).live(executor, patience=_PATIENCE):
         runner = Runner(
             work_file(workshop.config),
@@ -301,7 +307,8 @@ def _serving(workshop: Workshop, executor: str, *, private: bool = False) -> Ite
         )
         runner.start()
         try:
-            yield worker
+            with postman.at_work():
+                yield worker
         finally:
             if not worker.wait(_PATIENCE):
                 log.warning("A job has not stopped yet; the program ends when it has")

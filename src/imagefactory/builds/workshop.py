@@ -9,8 +9,10 @@ from typing import Self
 from imagefactory.builds.durable import DurableWork
 from imagefactory.builds.executors import Executors
 from imagefactory.builds.planner import Planner
+from imagefactory.builds.receivers import networks
 from imagefactory.builds.work import Work
 from imagefactory.core.config import Config
+from imagefactory.engine.addresses import Network
 from imagefactory.plugins import registry
 from imagefactory.plugins.registry import Registry
 from imagefactory.store.bodies import Bodies
@@ -29,6 +31,8 @@ class Workshop:
     vault: Vault
     planner: Planner
     work: Work
+    #: where receivers of callbacks may be, beside global addresses
+    callback_networks: tuple[Network, ...]
 
     @classmethod
     @contextmanager
@@ -41,6 +45,7 @@ class Workshop:
         installed ones, unless others are given.
         """
         plugins = plugins or registry.load(config)
+        callback_networks = networks(config)
         store = Store.open(config.state / "imagefactory.db")
         work = DurableWork(work_file(config), executors=executors(config), private_to=private_to)
         try:
@@ -53,6 +58,7 @@ class Workshop:
                 vault=Vault.open(store, config.state / "vault.key"),
                 planner=Planner(registry=plugins),
                 work=work,
+                callback_networks=callback_networks,
             )
         finally:
             work.close()

@@ -85,6 +85,10 @@ class Config:
     boot_timeout: int = 600  #: seconds until a boot test gives up
 
     #: why keys that were given have no effect, a sentence each; no key itself
+    callback_secrets: Mapping[str, Secret] = field(
+        default_factory=dict
+    )  #: URL prefix of receivers -> what signs the callbacks to them
+    callback_networks: tuple[str, ...] = ()  #: networks with receivers that are not global
     ignored: tuple[str, ...] = field(default=(), metadata={_NO_KEY: True})
 
     @property

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _REDIRECTS: Final = 5
-_AGENT: Final = f"imagefactory/{__version__}"
+AGENT: Final = f"imagefactory/{__version__}"
 _LIST_IT: Final = 'If it is meant, name it in the "mirrors" of the configuration'
 
 #: Answers that may be different a moment later.
@@ -167,12 +167,12 @@ class Fetcher:
         return _Place(url=rewrite(url, mirrors), trusted=trusted)
 
     def _request(self, url: str, place: _Place, offset: int) -> httpx2.Request:
-        headers = {"Accept-Encoding": "identity", "User-Agent": _AGENT}
+        headers = {"Accept-Encoding": "identity", "User-Agent": AGENT}
         if offset:
             headers["Range"] = f"bytes={offset}-"
         target = self._target(url, place)
         if target.userinfo:
-            headers["Authorization"] = _basic(target)
+            headers["Authorization"] = basic(target)
             target = target.copy_with(userinfo=None)
         if place.trusted:
             return self.client.build_request("GET", target, headers=headers)
@@ -225,7 +225,7 @@ def fetch(build: Build, url: str, *, limit: int) -> bytes:
         return side_by_side([job], cancellation=build.tools.cancellation, threads=1)[0]
 
 
-def _basic(url: httpx2.URL) -> str:
+def basic(url: httpx2.URL) -> str:
     """The URL's user and password as a header: the client logs the URLs that it is given."""
     pair = f"{url.username}:{url.password}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"

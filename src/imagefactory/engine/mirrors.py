@@ -1,7 +1,10 @@
 """Looks URLs up in the operator's tables, whose keys are URL prefixes."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
+
+T = TypeVar("T")
 
 
 def rewrite(url: str, mirrors: Mapping[str, str]) -> str:
@@ -19,8 +22,13 @@ def listed(url: str, mirrors: Mapping[str, str]) -> bool:
 
 def keyring_of(url: str, keyrings: Mapping[str, str]) -> str | None:
     """The keyring file of who publishes below this URL, by its longest listed prefix."""
-    prefix = _prefix(url, keyrings)
-    return None if prefix is None else keyrings[prefix]
+    return keyed(url, keyrings)
+
+
+def keyed(url: str, table: Mapping[str, T]) -> T | None:
+    """What a table holds for this URL, by its longest listed prefix."""
+    prefix = _prefix(url, table)
+    return None if prefix is None else table[prefix]
 
 
 def shown(url: str) -> str:
@@ -30,7 +38,7 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-def _prefix(url: str, table: Mapping[str, str]) -> str | None:
+def _prefix(url: str, table: Mapping[str, object]) -> str | None:
     """`http://m.example/debian` is a prefix of `…/debian/dists`, not of `…/debian-security`."""
     found = [key for key in table if f"{url}/".startswith(key.rstrip("/") + "/")]
     return max(found, key=len, default=None)

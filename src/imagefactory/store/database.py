@@ -13,8 +13,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from imagefactory.core.errors import Conflict, NotFound, StoreError
 from imagefactory.core.images import SETTLED, Image, ProviderImage, Status, now
+from imagefactory.store import outbox
 from imagefactory.store.connect import WRITE, open_sqlite
 from imagefactory.store.meta import has, metadata
+from imagefactory.store.outbox import Callback
 from imagefactory.store.rows import (
     Body,
     Event,
@@ -86,6 +88,8 @@ class Store:
                 )
             for image in new:
                 _tell(connection, image)
+                if image.status is Status.PENDING:
+                    outbox.post(connection, image, seal_of(connection))
 
     def save(self, image: ImageT) -> ImageT:
         """Record a changed image; gives it back as it is stored now.
@@ -149,7 +153,9 @@ class Store:
             if isinstance(image, ProviderImage):
                 ref = image.credentials_ref
                 connection.execute(delete(credentials).where(credentials.c.ref == ref))
-            _tell(connection, replace(image, status=Status.DELETED, activity="Image deleted."))
+            gone = replace(image, status=Status.DELETED, activity="Image deleted.")
+            _tell(connection, gone)
+            outbox.post(connection, gone, seal_of(connection))
 
     # Many images
 
@@ -240,6 +246,26 @@ class Store:
         """The id of the newest event, 0 without any: where somebody who wants only news begins."""
         with self._reading() as connection:
             return connection.scalar(select(func.max(events.c.id))) or 0
+
+    # Callbacks: each change of a status is noted with the change itself
+
+    def claim_callback(self, *, lease: timedelta) -> Callback | None:
+        """A message that is due, for the caller alone until the lease has run out; see `outbox.claim`."""
+        with self._reading() as connection:
+            if not outbox.is_any_due(connection):
+                return None
+        with self._writing() as connection:
+            return outbox.claim(connection, seal_of(connection), lease=lease)
+
+    def end_callback(self, callback: Callback) -> None:
+        """Forget a message: its receiver has it, or will never have it."""
+        with self._writing() as connection:
+            outbox.end(connection, callback.id)
+
+    def postpone_callback(self, callback: Callback, *, until: datetime) -> None:
+        """Let a message wait, and all that come after it for the same image and receiver."""
+        with self._writing() as connection:
+            outbox.postpone(connection, callback, until=until)
 
     # Bodies: the files are in `Bodies`
 
@@ -381,6 +407,8 @@ def _save(connection: Connection, image: ImageT) -> ImageT:
         raise _overtaken(image)
     if _shown(after) != _shown(before):
         _tell(connection, after)
+    if after.status is not before.status:
+        outbox.post(connection, after, seal_of(connection))
     return after
 
 

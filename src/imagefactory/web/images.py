@@ -155,10 +155,12 @@ def delete(site: Site, image_id: str, body: Body) -> None:
         image_id,
         credentials=_secret(fields.get("credentials")),
         provider=_definition(fields.get("provider")),
-        forget=Parameters(_parameters(fields) or {}).boolean("forget", default=False),
+        forget=Parameters(parameters).boolean("forget", default=False),
+        callbacks=parameters.get("callbacks"),
     )
 
 
+    parameters = _parameters(fields) or {}
 def _parent_id(request: Request) -> str | None:
     """The nearest parent in the path."""
     given = request.path_params
