@@ -16,6 +16,7 @@ from imagefactory.builds.worker import Worker
 from imagefactory.builds.workshop import Workshop
 from imagefactory.core.config import Config
 from imagefactory.core.secret import Secret
+from imagefactory.store.nonces import Nonces
 from imagefactory.web.app import make_app
 
 HOST: Final = "http://factory.example.org:8075"
@@ -76,7 +77,7 @@ class Api:
 def an_api(state: Path, **settings: Any) -> Iterator[Api]:
     """An API whose files lie in this folder, without OAuth unless the settings say otherwise."""
     config = Config.parse({"state": state, "no_oauth": True, **settings})
-    with Workshop.open(config) as opened:
+    with Workshop.open(config) as opened, Nonces.open(config.state / "nonces.db") as nonces:
         inbox = Inbox()
         workshop = replace(opened, work=inbox)
         shop = Shop(
@@ -85,6 +86,6 @@ def an_api(state: Path, **settings: Any) -> Iterator[Api]:
             worker=Worker(workshop),
             inbox=inbox,
         )
-        app = make_app(shop.factory, clients=CLIENTS)
+        app = make_app(shop.factory, clients=CLIENTS, nonces=nonces)
         with TestClient(app, base_url=HOST, raise_server_exceptions=False) as http:
             yield Api(app=app, http=http, shop=shop)

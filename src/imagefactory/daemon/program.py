@@ -20,6 +20,7 @@ from imagefactory.core.errors import ConfigError, FactoryError
 from imagefactory.daemon.background import Ready, detached, leave_terminal, pid_in
 from imagefactory.daemon.notify import notify
 from imagefactory.daemon.supervisor import Supervisor
+from imagefactory.store.nonces import Nonces
 from imagefactory.web import clients, server, tls
 from imagefactory.web.app import make_app
 
@@ -60,7 +61,8 @@ def serve(config: Config, *, ready: Ready, set_up_log: Callable[[], None]) -> No
         worker = Supervisor(config, set_up_log=set_up_log)
         stack.callback(worker.stop)
         worker.start()
-        app = make_app(factory, clients=consumers)
+        nonces = stack.enter_context(Nonces.open(config.state / "nonces.db"))
+        app = make_app(factory, clients=consumers, nonces=nonces)
         _announce(config, listener, certificate)
         ready()
         notify("READY=1")

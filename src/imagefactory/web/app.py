@@ -7,11 +7,12 @@ from fastapi import FastAPI
 from imagefactory import __version__
 from imagefactory.builds.factory import Factory
 from imagefactory.core.secret import Secret
+from imagefactory.store.nonces import Nonces
 from imagefactory.web import errors, routes
 from imagefactory.web.site import Site, networks
 
 
-def make_app(factory: Factory, *, clients: Mapping[str, Secret]) -> FastAPI:
+def make_app(factory: Factory, *, clients: Mapping[str, Secret], nonces: Nonces) -> FastAPI:
     """An ASGI application that serves the API over this factory to these OAuth clients.
 
     `ConfigError` when the configuration names a proxy that is none.
@@ -26,7 +27,11 @@ def make_app(factory: Factory, *, clients: Mapping[str, Secret]) -> FastAPI:
         redoc_url=None,
     )
     app.state.site = Site(
-        factory=factory, config=config, clients=clients, proxies=networks(config.trusted_proxies)
+        factory=factory,
+        config=config,
+        clients=clients,
+        nonces=nonces,
+        proxies=networks(config.trusted_proxies),
     )
     errors.install(app)
     routes.install(app, factory)

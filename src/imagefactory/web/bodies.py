@@ -23,8 +23,9 @@ MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
 XMLS: Final = ("application/xml", "text/xml")
 
+QUICK: Final = 16 << 10  #: bytes that are read faster than a thread is found for them
+
 _MOST_FIELDS: Final = 1000
-_QUICK: Final = 16 << 10  #: bytes that are read faster than a thread is found for them
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -52,16 +53,26 @@ class Body:
 
 
 async def receive(request: Request) -> bytes:
-    """The whole body, if it is no longer and takes no longer than the configuration allows."""
+    """The whole body, if it is no longer and takes no longer than the configuration allows.
+
+    It may be asked for again.
+    """
+    if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+        return b""
+    before: bytes | None = getattr(request.state, "received", None)
+    if before is not None:
+        return before
     config: Config = request.app.state.site.config
     try:
         async with asyncio.timeout(config.request_timeout):
-            return await _received(request, config.max_body)
+            received = await _received(request, config.max_body)
     except TimeoutError as error:
         msg = f"The request was not complete after {config.request_timeout} seconds"
         raise HTTPException(
             HTTPStatus.REQUEST_TIMEOUT, msg, headers={"Connection": "close"}
         ) from error
+    request.state.received = received
+    return received
 
 
 async def _received(request: Request, limit: int) -> bytes:
@@ -87,7 +98,7 @@ Received = Annotated[bytes, Depends(receive)]
 async def read(request: Request, body: Received) -> Body:
     """The body of a request; empty and flat where there is none."""
     content_type = request.headers.get("content-type", FORM)
-    if len(body) < _QUICK:
+    if len(body) < QUICK:
         return parse(body, content_type)
     return await run_in_threadpool(parse, body, content_type)
 

@@ -7,18 +7,17 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from oauthlib.oauth1 import RequestValidator, SignatureOnlyEndpoint
 from starlette.exceptions import HTTPException
 
 from imagefactory.core.secret import Secret
-from imagefactory.web.bodies import FORM, Received
-from imagefactory.web.site import Here, Site
+from imagefactory.web.bodies import FORM, QUICK, receive
+from imagefactory.web.site import Site, site_of
 
 _METHODS: Final = ("HMAC-SHA1", "HMAC-SHA256")
 _WINDOW: Final = 300  #: seconds, both ways
@@ -81,35 +80,37 @@ class Validator(RequestValidator):
         return True
 
 
-def verify(site: Site, request: Request, body: bytes) -> str:
+async def verify(site: Site, request: Request, body: bytes) -> str:
     """The key of the client who signed this request, whose nonce is used up by that. `Refused`."""
     if "authorization" not in request.headers:
         msg = "Unauthorized: missing authorization"
         raise Refused(msg)
-    try:
+    if len(body) < QUICK:
         signed = _signed(site, request, body)
-    except _GARBAGE:
-        signed = None
-    if signed is None or not _is_fresh(site, signed):
+    else:
+        signed = await run_in_threadpool(_signed, site, request, body)
+    if signed is None or not await _is_fresh(site, signed):
         msg = "Unauthorized: authorization failed"
         raise Refused(msg)
     client: str = signed.client_key
     return client
 
 
-async def authenticate(site: Here, request: Request, body: Received) -> None:
+async def authenticate(request: Request) -> None:
     """Let the request pass if a client has signed it; 401 otherwise, after the same time whatever is wrong."""
     request.state.client = ""
+    site = await site_of(request)
     if site.config.no_oauth:
         return
-    await _authenticate(site, request, body)
+    await _authenticate(site, request, await receive(request))
 
 
-async def authenticate_reader(site: Here, request: Request, body: Received) -> None:
+async def authenticate_reader(request: Request) -> None:
     """The same, but a reader without any authorization passes where the configuration lets him.
 
     He is a stranger, from whom passwords in templates are kept.
     """
+    site = await site_of(request)
     stranger = (
         site.config.open_reads
         and request.method in _READS
@@ -119,7 +120,7 @@ async def authenticate_reader(site: Here, request: Request, body: Received) -> N
     if stranger:
         request.state.client = ""
         return
-    await authenticate(site, request, body)
+    await authenticate(request)
 
 
 def client_of(request: Request) -> str:
@@ -133,14 +134,11 @@ def is_stranger(request: Request) -> bool:
     return getattr(request.state, "stranger", False)
 
 
-Signed = Annotated[None, Depends(authenticate)]
-
-
 async def _authenticate(site: Site, request: Request, body: bytes) -> None:
     clock = asyncio.get_running_loop().time
     started = clock()
     try:
-        request.state.client = await run_in_threadpool(verify, site, request, body)
+        request.state.client = await verify(site, request, body)
     except Refused as refusal:
         taken = clock() - started
         await asyncio.sleep(-taken % _DURATION)
@@ -150,6 +148,13 @@ async def _authenticate(site: Site, request: Request, body: bytes) -> None:
 
 def _signed(site: Site, request: Request, body: bytes) -> Any:
     """The library's view of a request with a good signature, else None."""
+    try:
+        return _checked(site, request, body)
+    except _GARBAGE:
+        return None
+
+
+def _checked(site: Site, request: Request, body: bytes) -> Any:
     authorization = request.headers["authorization"]
     if not authorization.lower().startswith("oauth "):
         return None
@@ -187,7 +192,7 @@ def _is_body(signed: Any, body: bytes) -> bool:
     return any([hmac.compare_digest(given, digest) for digest in digests])  # noqa: C419 - all, always
 
 
-def _is_fresh(site: Site, signed: Any) -> bool:
-    until = datetime.fromtimestamp(int(signed.timestamp) + _WINDOW + 1, UTC)
-    store = site.factory.workshop.store
-    return store.use_nonce(signed.client_key, signed.nonce, until=until)
+async def _is_fresh(site: Site, signed: Any) -> bool:
+    until = int(signed.timestamp) + _WINDOW + 1
+    use = site.nonces.use(signed.client_key, signed.nonce, until=until)
+    return await asyncio.wrap_future(use)

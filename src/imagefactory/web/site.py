@@ -12,6 +12,7 @@ from imagefactory.builds.factory import Factory
 from imagefactory.core.config import Config
 from imagefactory.core.errors import ConfigError
 from imagefactory.core.secret import Secret
+from imagefactory.store.nonces import Nonces
 
 ROOT: Final = "/imagefactory"
 
@@ -25,6 +26,7 @@ class Site:
     factory: Factory
     config: Config
     clients: Mapping[str, Secret]  #: OAuth consumers
+    nonces: Nonces  #: those that they have used
     proxies: tuple[IPv4Network | IPv6Network, ...]  #: whose word about addresses is taken
 
     def origin(self, request: Request) -> str:
