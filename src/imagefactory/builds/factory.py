@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from imagefactory.builds import requests
+from imagefactory.builds import artifacts, requests
+from imagefactory.builds.artifacts import Artifact
 from imagefactory.builds.events import LOG
 from imagefactory.builds.settle import UNDER_WAY
-from imagefactory.builds.receivers import check_receivers, with_receivers
 from imagefactory.builds.work import Job
 from imagefactory.builds.workshop import Workshop
 from imagefactory.core.config import Config
@@ -22,6 +22,8 @@ from imagefactory.store.rows import Event, Summary
 
 ImageT = TypeVar("ImageT", bound=Image)
 Given = Mapping[str, Any] | None
+
+_CHUNK: Final = 64 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,6 @@ class Factory:
             parameters=None if parameters is None else dict(parameters),
             provider=where,
             target=kind,
-            labels=self._labels(parameters),
             target_image_id=parent.id,
         )
         return self._record_with(secret, image, chain)
@@ -156,6 +157,30 @@ class Factory:
         """The log of an image; the file is there as soon as its build has begun."""
         self.workshop.store.image(image_id)
         return self.workshop.config.artifacts / image_id / LOG
+
+    def log(self, image_id: str, *, offset: int = 0) -> bytes:
+        """The log of an image from this byte on; nothing before its build has begun."""
+        file = self.log_file(image_id)
+        if not file.is_file():
+            return b""
+        with file.open("rb") as log:
+            log.seek(offset)
+            return log.read()
+
+    def artifacts(self, image_id: str) -> Sequence[Artifact]:
+        """The files beside the body of an image, by name."""
+        return artifacts.listed(self.log_file(image_id).parent)
+
+    @contextmanager
+    def artifact(self, image_id: str, name: str) -> Iterator[Iterator[bytes]]:
+        """The content of one of these files; `NotFound` when there is none of this name."""
+        for artifact in self.artifacts(image_id):
+            if artifact.name == name:
+                with Path(artifact.location).open("rb") as file:
+                    yield iter(lambda: file.read(_CHUNK), b"")
+                return
+        msg = f"No artifact found with name: {name}"
+        raise NotFound(msg)
 
     def plugins(self) -> Sequence[Mapping[str, Any]]:
         """What all plugins say of themselves, those that cannot be used included."""
@@ -224,18 +249,13 @@ class Factory:
         self.workshop.work.submit(Job.DELETE, image_id)
 
     def _base(self, document: str, parameters: Given) -> BaseImage:
-        callbacks: object = None,
         image = BaseImage(
             id=requests.new_id(),
             template=document,
-        Those whom the `callbacks` name are told of it, beside those whom the image's request named.
-
             name=requests.checked_name(document, parameters),
             parameters=dict(parameters or {}),
         )
         requests.check_plan(self.workshop.planner, image)
-        told = {"callbacks": callbacks}
-        check_receivers(told, allowed=self.workshop.callback_networks)
         return image
 
     def _target(self, target: str, base: BaseImage, parameters: Given) -> TargetImage:
@@ -248,7 +268,6 @@ class Factory:
             base_image_id=base.id,
         )
         requests.check_plan(self.workshop.planner, image)
-            image = with_receivers(image, told)
         return image
 
     def _parent(self, image_id: str | None, kind: type[ImageT]) -> ImageT:
@@ -261,7 +280,6 @@ class Factory:
         requests.check_login(self.workshop.planner, image, credentials)
         image = replace(image, credentials_ref=self.workshop.vault.put(credentials))
         self._record(*chain, image)
-            labels=self._labels(parameters),
         return image
 
     def _record(self, first: Image, *rest: Image) -> None:
@@ -274,7 +292,6 @@ class Factory:
             self.workshop.bodies.describe(image)
         # Who settles the parent hands its children in; he may have looked before ours was there.
         if not waits or not self._is_under_way(first.parent_id):
-            labels=self._labels(parameters),
             self.workshop.work.submit(Job.BUILD, first.id)
 
     def _is_under_way(self, image_id: str | None) -> bool:
@@ -283,16 +300,6 @@ class Factory:
 
 
 def _has_credentials(image: Image) -> bool:
-    def _labels(self, parameters: Given) -> Mapping[str, str]:
-        """The labels in a request for an image, whose receivers of callbacks are looked at too."""
-        check_receivers(parameters, allowed=self.workshop.callback_networks)
-        return requests.labels(parameters)
-
-    def _source(self, target: str, image_id: str | None) -> BaseImage | TargetImage:
-        """What a target image is made from: a base image, or a target image where that is packed."""
-        found = self.find(image_id or "") if self.workshop.planner.packs(target) else None
-        return found if isinstance(found, TargetImage) else self._parent(image_id, BaseImage)
-
     return isinstance(image, ProviderImage) and image.credentials_ref is not None
 
 

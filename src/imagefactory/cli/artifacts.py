@@ -1,11 +1,12 @@
 """The sub-command `artifacts`: what a build has left beside the image."""
 
 import argparse
-import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from imagefactory.builds.factory import open_factory
+from imagefactory.builds.artifacts import Artifact
+from imagefactory.cli.service import Service, open_service
 from imagefactory.cli.show import write_json
 from imagefactory.core.config import Config
 from imagefactory.core.errors import NotFound, RequestError
@@ -13,45 +14,37 @@ from imagefactory.core.errors import NotFound, RequestError
 
 def artifacts(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory artifacts ID [NAME] [-o FILE]`: lists them, or writes one to a file or the output."""
-    with open_factory(config) as factory:
-        files = _files(factory.log_file(options.id).parent)
-    if options.name is not None:
-        return _fetch(_named(options.name, files), options.out)
+    with open_service(config) as service:
+        found = service.artifacts(options.id)
+        if options.name is not None:
+            _fetch(service, options.id, _named(options.name, found), options.out)
+            return 0
     if options.output == "json":
-        shown = [
-            {"name": path.name, "size": path.stat().st_size, "path": str(path)} for path in files
-        ]
+        shown = [{"name": one.name, "size": one.size, "path": one.location} for one in found]
         write_json({"artifacts": shown}, config)
         return 0
-    for path in files:
-        sys.stdout.write(f"{path.stat().st_size:10}  {path.name}\n")
+    for one in found:
+        sys.stdout.write(f"{one.size:10}  {one.name}\n")
     return 0
 
 
-def _files(folder: Path) -> list[Path]:
-    """What people are meant to see; a name that begins with a dot is a file in the making."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
-
-
-def _named(name: str, files: list[Path]) -> Path:
-    for path in files:
-        if name in {path.name, path.stem}:
-            return path
+def _named(name: str, artifacts: Sequence[Artifact]) -> str:
+    for artifact in artifacts:
+        if name in {artifact.name, Path(artifact.name).stem}:
+            return artifact.name
+    names = ", ".join(f'"{artifact.name}"' for artifact in artifacts)
     msg = f"No artifact found with name: {name}"
-    hint = "There are " + ", ".join(f'"{path.name}"' for path in files) if files else None
-    raise NotFound(msg, hint=hint)
+    raise NotFound(msg, hint=f"There are {names}" if names else None)
 
 
-def _fetch(source: Path, target: Path | None) -> int:
-    if target is None:
-        with source.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-        return 0
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        msg = f'The file "{target}" cannot be written: {error.strerror}'
-        raise RequestError(msg) from error
-    return 0
+def _fetch(service: Service, image_id: str, name: str, target: Path | None) -> None:
+    with service.artifact(image_id, name) as chunks:
+        if target is None:
+            sys.stdout.buffer.writelines(chunks)
+            return
+        try:
+            with target.open("wb") as file:
+                file.writelines(chunks)
+        except OSError as error:
+            msg = f'The file "{target}" cannot be written: {error.strerror}'
+            raise RequestError(msg) from error

@@ -1,4 +1,4 @@
-"""The sub-commands that build: they run the work in this process, and wait for it."""
+"""The sub-commands that build: they have the work done, and wait for it."""
 
 import argparse
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from imagefactory.builds import program_log
-from imagefactory.builds.factory import Factory, open_factory
 from imagefactory.cli.files import (
     credentials_of,
     parameters_of,
@@ -18,13 +17,14 @@ from imagefactory.cli.files import (
     template_of,
     text_of,
 )
+from imagefactory.cli.service import Service, open_service
 from imagefactory.cli.show import write_json
-from imagefactory.cli.watch import Detail, follow
+from imagefactory.cli.watch import Detail, cancelled_when_interrupted, follow
 from imagefactory.core.config import Config
 from imagefactory.core.images import Image, ProviderImage, Status
 from imagefactory.store.meta import metadata
 
-Create = Callable[[Factory], Image]
+Create = Callable[[Service], Image]
 
 
 def base_image(options: argparse.Namespace, config: Config) -> int:
@@ -33,8 +33,8 @@ def base_image(options: argparse.Namespace, config: Config) -> int:
     if options.lock:
         parameters["lock"] = text_of(options.lock)
 
-    def create(factory: Factory) -> Image:
-        return factory.create_base_image(template=template, parameters=parameters)
+    def create(service: Service) -> Image:
+        return service.create_base_image(template=template, parameters=parameters)
 
     return build(options, config, create)
 
@@ -44,8 +44,8 @@ def target_image(options: argparse.Namespace, config: Config) -> int:
     template = template_of(options.template) if options.template else None
     parameters = parameters_of(options)
 
-    def create(factory: Factory) -> Image:
-        return factory.create_target_image(
+    def create(service: Service) -> Image:
+        return service.create_target_image(
             target=options.target,
             base_image_id=options.id,
             template=template,
@@ -62,8 +62,8 @@ def provider_image(options: argparse.Namespace, config: Config) -> int:
     credentials = credentials_of(Path(options.credentials))
     parameters: dict[str, Any] = {"snapshot": options.snapshot, **parameters_of(options)}
 
-    def create(factory: Factory) -> Image:
-        return factory.create_provider_image(
+    def create(service: Service) -> Image:
+        return service.create_provider_image(
             provider=provider,
             credentials=credentials,
             target=options.target,
@@ -82,24 +82,26 @@ def build(options: argparse.Namespace, config: Config, create: Create) -> int:
         file = program_log.log_file(config, "imagefactory.log")
         program_log.start(verbose=config.verbose, debug=config.debug, file=file)
     os.umask(0o022)  # the user's is for the user's files; in a guest it would shut users out
-    with _terminable(), open_factory(config, in_process=True) as factory:
+    with _terminable(), open_service(config, builds=True) as service:
         detail = Detail.NONE if quiet else Detail.of(config)
-        image = follow(factory, create(factory).id, detail=detail)
+        image, parents = create(service), getattr(options, "template", None) is not None
+        with cancelled_when_interrupted(service, image, parents=parents):
+            image = follow(service, image.id, parents=parents, detail=detail)
         if quiet:
-            write_json(metadata(image, body=factory.body(image.id)), config)
+            write_json(metadata(image, body=service.body(image.id)), config)
         else:
-            _show_details(factory, image)
+            _show_details(service, image)
     return 0 if image.status is Status.COMPLETE else 1
 
 
-def _show_details(factory: Factory, image: Image) -> None:
+def _show_details(service: Service, image: Image) -> None:
     """The block that programs scrape; not a byte of it may change (spec 3.4)."""
     write = sys.stdout.write
     if image.status is Status.FAILED:
         write(f"\nImage build FAILED with error: {image.error}\n")
         return
     write("\n============ Final Image Details ============\n")
-    write(f"UUID: {image.id}\nType: {image.noun}\nImage filename: {factory.body(image.id)}\n")
+    write(f"UUID: {image.id}\nType: {image.noun}\nImage filename: {service.body(image.id)}\n")
     if image.status is not Status.COMPLETE:
         write("WARNING - Reached end of build with an unexpected status - this should not happen\n")
         write(f"Status: {image.status}\nStatus Details: {image.activity}\n")

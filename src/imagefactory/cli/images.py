@@ -3,21 +3,24 @@
 import argparse
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
-from imagefactory.builds.factory import open_factory
+from imagefactory.cli.service import open_service
 from imagefactory.cli.show import write_json
 from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
+from imagefactory.core.images import KINDS
 from imagefactory.store.meta import metadata
+
+_KINDS: Final = tuple(kind.kind for kind in KINDS.values())
 
 
 def images(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory images [FETCH_SPEC]`: one match is an object, several are `{"images": […]}`."""
     wanted = _spec(options.fetch_spec)
-    with open_factory(config) as factory:
-        found = factory.query(wanted)
-        shown = [metadata(image, body=factory.body(image.id)) for image in found]
+    with open_service(config) as service:
+        found = sorted(service.query(wanted), key=lambda image: _KINDS.index(image.kind))
+        shown = [metadata(image, body=service.body(image.id)) for image in found]
     if options.output == "json":
         write_json(shown[0] if len(shown) == 1 else {"images": shown} if shown else {}, config)
         return 0
@@ -29,8 +32,8 @@ def images(options: argparse.Namespace, config: Config) -> int:
 
 def plugins(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory plugins [--id ID]`."""
-    with open_factory(config) as factory:
-        found = [factory.plugin(options.id)] if options.id else list(factory.plugins())
+    with open_service(config) as service:
+        found = [service.plugin(options.id)] if options.id else list(service.plugins())
     if options.output == "json":
         write_json(found[0] if options.id else {"plugins": found}, config)
         return 0

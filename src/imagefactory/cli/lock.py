@@ -4,29 +4,24 @@ import argparse
 import logging
 import sys
 
-from imagefactory.builds.locking import resolve
-from imagefactory.builds.planner import Planner
 from imagefactory.cli.files import parameters_of, template_of
+from imagefactory.cli.service import open_drafts
 from imagefactory.cli.show import write_json
 from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
-from imagefactory.core.parameters import Parameters
-from imagefactory.core.template import parse
 from imagefactory.engine.files import write_atomically
-from imagefactory.plugins import registry
 
 log = logging.getLogger(__name__)
 
 
 def lock(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory template lock FILE [-o LOCK]`: to standard output unless a file is named."""
-    found = resolve(
-        parse(template_of(options.file)),
-        Parameters(parameters_of(options)),
-        planner=Planner(registry=registry.load(config)),
-        config=config,
-        log=lambda line: log.info("%s", line),
-    )
+    with open_drafts(config) as drafts:
+        found = drafts.lock(
+            template_of(options.file),
+            parameters_of(options),
+            log=lambda line: log.info("%s", line),
+        )
     if options.out is None:
         sys.stdout.write(found.dumps())
         return 0

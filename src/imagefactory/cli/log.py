@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any, Final
 
-from imagefactory.builds.factory import Factory, open_factory
+from imagefactory.cli.service import Service, open_service
 from imagefactory.cli.show import write_line
 from imagefactory.cli.watch import Tail
 from imagefactory.core.config import Config
@@ -18,11 +18,11 @@ _PAGE: Final = 1000  # events that are read at a time
 
 def log(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory log ID [--follow]`."""
-    with open_factory(config) as factory:
-        _check(factory, options.id)
-        tail = Tail(factory.log_file(options.id))
+    with open_service(config) as service:
+        _check(service, options.id)
+        tail = Tail(service, options.id)
         while True:
-            image = factory.find(options.id)
+            image = service.find(options.id)
             ended = image is None or image.settled
             _write(tail.read(), output=options.output)
             if ended or not options.follow:
@@ -32,14 +32,14 @@ def log(options: argparse.Namespace, config: Config) -> int:
 
 def events(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory events [ID] [--follow]`; those of one image end with it."""
-    with open_factory(config) as factory:
+    with open_service(config) as service:
         if options.id:
-            _check(factory, options.id)
+            _check(service, options.id)
         last = 0
         while True:
-            image = factory.find(options.id) if options.id else None
+            image = service.find(options.id) if options.id else None
             ended = options.id is not None and (image is None or image.settled)
-            while page := factory.events(after=last, image_id=options.id, limit=_PAGE):
+            while page := service.events(after=last, image_id=options.id, limit=_PAGE):
                 last = page[-1].id
                 for event in page:
                     _show(event, output=options.output)
@@ -81,7 +81,7 @@ def _facts(event: Event) -> dict[str, Any]:
     }
 
 
-def _check(factory: Factory, image_id: str) -> None:
-    if factory.find(image_id) is None:
+def _check(service: Service, image_id: str) -> None:
+    if service.find(image_id) is None:
         msg = f"No image found with id: {image_id}"
         raise NotFound(msg)

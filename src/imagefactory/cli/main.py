@@ -12,7 +12,7 @@ from typing import Final
 from imagefactory.builds import program_log
 from imagefactory.cli.parser import configuration, make_parser
 from imagefactory.core.config import Config
-from imagefactory.core.errors import FactoryError
+from imagefactory.core.errors import FactoryError, RequestError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ _COMMANDS: Final = {
     "template": "template:template",
     "worker": "worker:worker",
 }
+#: what looks at this machine, its state folder or its files, whatever server there is
+_LOCAL: Final = frozenset({"boot", "completion", "convert", "doctor", "formats", "gc", "worker"})
 _INTERRUPTED: Final = 130  #: what a shell gives for a program that Ctrl-C has ended
 
 
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = configuration(options)
         options.output = config.output
         program_log.start(verbose=config.verbose, debug=config.debug and config.verbose)
+        _check_place(options)
         for note in config.ignored:
             log.info("%s", note)
         return _command(options.command)(options, config)
@@ -64,6 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Who read our output wants no more; nor shall Python's own last flush complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _check_place(options: argparse.Namespace) -> None:
+    if options.server is not None and options.command in _LOCAL:
+        msg = f'The command "{options.command}" works on this machine only'
+        raise RequestError(msg, hint='Leave out "--server"')
 
 
 def complain(error: FactoryError, *, output: str | None = None) -> None:

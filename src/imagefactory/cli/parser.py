@@ -11,12 +11,11 @@ from imagefactory.core.config import Config
 from imagefactory.engine.formats.kinds import KINDS, Compression
 
 SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
-FORMATS: Final = ("qcow2", "raw", "vmdk")
 
 #: the options that are keys of the configuration
 _KEYS: Final = (
     "state", "tmpdir", "imgdir", "timeout", "plugins", "verbose", "debug", "output", "raw",
-    "ec2_32bit_util", "ec2_64bit_util",
+    "ec2_32bit_util", "ec2_64bit_util", "server", "ca", "fingerprint", "client",
 )  # fmt: skip
 
 Add = Callable[[str, str], argparse.ArgumentParser]
@@ -69,6 +68,10 @@ def _add_common(parser: argparse.ArgumentParser, *, otherwise: str | None) -> No
         ("--plugins", {"metavar": "DIR", "help": "accepted, and of no use any more"}),
         ("--ec2-32bit-util", {"metavar": "TYPE", "help": "EC2's instances for 32-bit images"}),
         ("--ec2-64bit-util", {"metavar": "TYPE", "help": "EC2's instances for 64-bit images"}),
+        ("--server", {"metavar": "URL", "help": "let this daemon do it"}),
+        ("--ca", {"metavar": "FILE", "help": "certificates that the server is trusted by, in PEM"}),
+        ("--fingerprint", {"metavar": "SHA256", "help": "of the server's certificate"}),
+        ("--client", {"metavar": "FILE", "help": "OAuth key and secret for the server, in JSON"}),
         ("--verbose", {"action": "store_true", "help": "log more"}),
         ("--debug", {"action": "store_true", "help": "log everything"}),
         ("--nodebug", {"dest": "debug", "action": "store_false", "help": "log little"}),

@@ -4,10 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from imagefactory.cli.service import Drafts, Faults, open_drafts
 from imagefactory.cli.show import write_json
 from imagefactory.core.config import Config
-from imagefactory.core.errors import TemplateError
-from imagefactory.core.template import parse
 
 
 def template(options: argparse.Namespace, config: Config) -> int:
@@ -21,7 +20,8 @@ def template(options: argparse.Namespace, config: Config) -> int:
 
 def _check(options: argparse.Namespace, config: Config) -> int:
     """0, or 2 after one line for each fault."""
-    faults = [(name, *fault) for name in options.files for fault in _faults(Path(name))]
+    with open_drafts(config) as drafts:
+        faults = [(name, *fault) for name in options.files for fault in _faults(drafts, Path(name))]
     if options.output == "json":
         shown = [{"file": name, "line": line, "message": text} for name, line, text in faults]
         write_json({"faults": shown}, config)
@@ -30,11 +30,9 @@ def _check(options: argparse.Namespace, config: Config) -> int:
     return 2 if faults else 0
 
 
-def _faults(file: Path) -> list[tuple[int, str]]:
+def _faults(drafts: Drafts, file: Path) -> Faults:
     try:
-        parse(file.read_bytes())
-    except TemplateError as error:
-        return list(error.faults) or [(1, str(error))]
+        content = file.read_bytes()
     except OSError as error:
         return [(0, f"The file cannot be read: {error.strerror}")]
-    return []
+    return drafts.check(content)

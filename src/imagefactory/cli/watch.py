@@ -3,14 +3,13 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
-from pathlib import Path
 from typing import Final, Protocol, Self
 
-from imagefactory.builds.factory import Factory
+from imagefactory.cli.service import Service
 from imagefactory.core.config import Config
-from imagefactory.core.errors import NotFound
+from imagefactory.core.errors import FactoryError, NotFound
 from imagefactory.core.images import Image
 
 _PERIOD: Final = 0.2  # seconds between looks at the record
@@ -42,15 +41,20 @@ class Display(Protocol):
         ...
 
 
-def follow(factory: Factory, image_id: str, *, detail: Detail = Detail.NONE) -> Image:
-    """Wait until no worker has the image. While its parent is being built, that is what is shown."""
-    chain = _chain(factory, image_id)
-    logs = {link: Tail(factory.log_file(link)) for link in chain}
+def follow(
+    service: Service, image_id: str, *, parents: bool = False, detail: Detail = Detail.NONE
+) -> Image:
+    """Wait until no worker has the image. While its parent is being built, that is what is shown.
+
+    With `parents` they were begun with the image, and are shown however fast they were.
+    """
+    chain = _chain(service, image_id, parents=parents)
+    logs = {link: Tail(service, link) for link in chain}
     with _display(detail) as display:
         while True:
-            image = _found(factory, image_id)
+            image = _found(service, image_id)
             for link in chain:
-                current = image if link == image_id else factory.find(link)
+                current = image if link == image_id else service.find(link)
                 if detail is Detail.LOG and (news := logs[link].read()):
                     display.write(news)
                 if current is not None and not current.settled:
@@ -62,21 +66,32 @@ def follow(factory: Factory, image_id: str, *, detail: Detail = Detail.NONE) -> 
             time.sleep(_PERIOD)
 
 
+@contextmanager
+def cancelled_when_interrupted(service: Service, image: Image, *, parents: bool) -> Iterator[None]:
+    """Whoever ends the block before its time ends the build, too; that of its `parents` if they are ours."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        for link in _chain(service, image.id, parents=True) if parents else (image.id,):
+            with suppress(FactoryError):
+                service.cancel(link)
+        raise
+
+
 class Tail:
     """The end of a log that grows."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, service: Service, image_id: str) -> None:
+        self._service = service
+        self._image_id = image_id
         self._offset = 0
 
     def read(self) -> str:
         """What has been added since the last look, up to the last whole line."""
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            return ""
+            data = self._service.log(self._image_id, offset=self._offset)
+        except NotFound:
+            return ""  # the image was deleted, and its log with it
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         return whole.decode(errors="replace")
@@ -121,17 +136,17 @@ def _display(detail: Detail) -> Iterator[Display]:
             yield display
 
 
-def _chain(factory: Factory, image_id: str) -> tuple[str, ...]:
-    """The ids of what has to be built, eldest first: the image, and what it is made from."""
-    image = _found(factory, image_id)
-    parent = factory.find(image.parent_id) if image.parent_id else None
-    if parent is None or parent.settled:
+def _chain(service: Service, image_id: str, *, parents: bool) -> tuple[str, ...]:
+    """The ids of what is or, with `parents`, was to be built, eldest first: the image, and its origins."""
+    image = _found(service, image_id)
+    parent = service.find(image.parent_id) if image.parent_id else None
+    if parent is None or (parent.settled and not parents):
         return (image_id,)
-    return (*_chain(factory, parent.id), image_id)
+    return (*_chain(service, parent.id, parents=parents), image_id)
 
 
-def _found(factory: Factory, image_id: str) -> Image:
-    image = factory.find(image_id)
+def _found(service: Service, image_id: str) -> Image:
+    image = service.find(image_id)
     if image is None:
         msg = f'The image "{image_id}" was deleted while it was being built'
         raise NotFound(msg)

@@ -16,7 +16,8 @@ FactoryError                     IF-1000
 │   ├── ToolMissing              IF-2007   a program that the host needs is not installed
 │   └── Cancelled                IF-2008   somebody asked the build to stop
 ├── CloudError                   IF-3000   a cloud refused, or could not be reached
-└── StoreError                   IF-4000   the store is damaged or newer than this program
+├── StoreError                   IF-4000   the store is damaged or newer than this program
+└── ServerError                  IF-5000   the daemon that the command line asks is not there, or refuses
 
 `brief` is one sentence that names the thing in double quotes; `hint` says what to do about it.
 Anything that is not a `FactoryError` is a bug, and is shown to nobody but the log.
@@ -151,3 +152,9 @@ class StoreError(FactoryError):
     """The store is damaged, or was written by a newer program."""
 
     code = "IF-4000"
+
+
+class ServerError(FactoryError):
+    """The daemon that the command line asks cannot be reached or trusted, or refuses to serve it."""
+
+    code = "IF-5000"

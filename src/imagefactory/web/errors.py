@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -45,7 +46,9 @@ def _known(request: Request, error: Exception) -> Response:
     assert isinstance(error, FactoryError)  # noqa: S101 - registered for this class
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
-            return _answer(request, status, sentence(error), code=error.code)
+            return _answer(
+                request, status, sentence(error), more={"code": error.code, "hint": error.hint}
+            )
     return _unknown(request, error)
 
 
@@ -68,7 +71,7 @@ def _invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     name = first["loc"][-1]
     text = f'The parameter "{name}" is wrong: {first["msg"]}'
-    return _answer(request, HTTPStatus.BAD_REQUEST, text, code=RequestError.code)
+    return _answer(request, HTTPStatus.BAD_REQUEST, text, more={"code": RequestError.code})
 
 
 def _unknown(request: Request, error: Exception) -> Response:
@@ -83,14 +86,13 @@ def _answer(
     status: HTTPStatus,
     text: str,
     *,
-    code: str | None = None,
+    more: Mapping[str, str | None] = MappingProxyType({}),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     if choose_for_error(accepted(request)) != PROBLEM:
         return PlainTextResponse(text, status, headers=headers)
     problem: dict[str, str | int] = {"title": status.phrase, "status": status, "detail": text}
-    if code is not None:
-        problem["code"] = code
+    problem |= {key: value for key, value in more.items() if value is not None}
     return JSONResponse(problem, status, headers=headers, media_type=PROBLEM)
 
 

@@ -1,6 +1,6 @@
 """What an image leaves behind, as files: its body, its log and its artifacts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -11,6 +11,7 @@ from urllib.parse import quote
 from fastapi import Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
+from imagefactory.builds.artifacts import Artifact
 from imagefactory.core.errors import Conflict, NotFound
 from imagefactory.core.images import Image, Status
 from imagefactory.web.negotiation import Negotiated
@@ -63,37 +64,31 @@ class Outputs:
         return answer(
             {
                 "artifacts": [
-                    {"artifact": _shown(path, here)} for path in self._files(site, image_id)
+                    {"artifact": _shown(one, here)} for one in self._artifacts(site, image_id)
                 ]
             }
         )
 
     def artifact(self, site: Here, image_id: str, name: str) -> FileResponse:
         """Downloads one of the files beside an image."""
-        for path in self._files(site, image_id):
-            if path.name == name:
+        for artifact in self._artifacts(site, image_id):
+            if artifact.name == name:
+                path = Path(artifact.location)
                 return FileResponse(path, filename=name, stat_result=path.stat())
         msg = f"No artifact found with name: {name}"
         raise NotFound(msg)
 
-    def _files(self, site: Site, image_id: str) -> list[Path]:
+    def _artifacts(self, site: Site, image_id: str) -> Sequence[Artifact]:
         site.factory.image(self.kind, image_id)
-        folder = site.factory.log_file(image_id).parent
-        if not folder.is_dir():
-            return []
-        return sorted(path for path in folder.iterdir() if _is_public(path))
+        return site.factory.artifacts(image_id)
 
 
-def _is_public(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink() and not path.name.startswith(".")
-
-
-def _shown(path: Path, here: str) -> dict[str, Any]:
+def _shown(artifact: Artifact, here: str) -> dict[str, Any]:
     return {
         "_type": "artifact",
-        "name": path.name,
-        "size": path.stat().st_size,
-        "href": f"{here}/{quote(path.name)}",
+        "name": artifact.name,
+        "size": artifact.size,
+        "href": f"{here}/{quote(artifact.name)}",
     }
 
 

@@ -65,7 +65,8 @@ def components() -> dict[str, Schema]:
     named: dict[str, Schema] = {
         "Status": {"type": "string", "enum": [str(status) for status in Status]},
         "Problem": record(
-            {"title": TEXT, "status": {"type": "integer"}, "detail": TEXT}, optional={"code": TEXT}
+            {"title": TEXT, "status": {"type": "integer"}, "detail": TEXT},
+            optional={"code": TEXT, "hint": TEXT},
         ),
         "Version": record({"name": TEXT, "version": TEXT, "api_version": TEXT}),
         "Plugin": _plugin(),

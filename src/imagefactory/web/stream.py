@@ -71,7 +71,7 @@ class Stream:
 
     async def _told(self, factory: Factory, seen: int, image_id: str | None) -> AsyncIterator[str]:
         yield "retry: 1000\n\n"
-        silent = 0.0
+        silent = _QUIET  # tells those who want to know only what has happened that this was all
         looked = -1
         while True:
             newest = await self.newest()
@@ -88,10 +88,10 @@ class Stream:
             if len(events) == _BATCH:
                 continue
             looked = newest
-            silent = 0.0 if events else silent + _PERIOD
             if silent >= _QUIET:
                 silent = 0.0
                 yield ":\n\n"
+            silent = 0.0 if events else silent + _PERIOD
             await asyncio.sleep(_PERIOD)
 
 
