@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from imagefactory.builds import artifacts, requests
-from imagefactory.builds.artifacts import Artifact
+from imagefactory.builds import requests
 from imagefactory.builds.events import LOG
+from imagefactory.builds.receivers import check_receivers, with_receivers
 from imagefactory.builds.settle import UNDER_WAY
 from imagefactory.builds.work import Job
 from imagefactory.builds.workshop import Workshop
@@ -22,8 +22,6 @@ from imagefactory.store.rows import Event, Summary
 
 ImageT = TypeVar("ImageT", bound=Image)
 Given = Mapping[str, Any] | None
-
-_CHUNK: Final = 64 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +105,7 @@ class Factory:
             id=requests.new_id(),
             template=parent.template,
             name=parent.name,
+            labels=self._labels(parameters),
             parameters=None if parameters is None else dict(parameters),
             provider=where,
             target=kind,
@@ -158,30 +157,6 @@ class Factory:
         self.workshop.store.image(image_id)
         return self.workshop.config.artifacts / image_id / LOG
 
-    def log(self, image_id: str, *, offset: int = 0) -> bytes:
-        """The log of an image from this byte on; nothing before its build has begun."""
-        file = self.log_file(image_id)
-        if not file.is_file():
-            return b""
-        with file.open("rb") as log:
-            log.seek(offset)
-            return log.read()
-
-    def artifacts(self, image_id: str) -> Sequence[Artifact]:
-        """The files beside the body of an image, by name."""
-        return artifacts.listed(self.log_file(image_id).parent)
-
-    @contextmanager
-    def artifact(self, image_id: str, name: str) -> Iterator[Iterator[bytes]]:
-        """The content of one of these files; `NotFound` when there is none of this name."""
-        for artifact in self.artifacts(image_id):
-            if artifact.name == name:
-                with Path(artifact.location).open("rb") as file:
-                    yield iter(lambda: file.read(_CHUNK), b"")
-                return
-        msg = f"No artifact found with name: {name}"
-        raise NotFound(msg)
-
     def plugins(self) -> Sequence[Mapping[str, Any]]:
         """What all plugins say of themselves, those that cannot be used included."""
         return self.workshop.planner.registry.infos()
@@ -222,13 +197,18 @@ class Factory:
         credentials: Secret | None = None,
         provider: object = None,
         forget: bool = False,
+        callbacks: object = None,
     ) -> None:
         """Remove an image, here and on its provider; one that is being built is cancelled first.
+
+        Those whom the `callbacks` name are told of it, beside those whom the image's request named.
 
         A provider image needs credentials, unless they are kept, or `forget` asks for nothing but the
         removal of the record.
         """
         where = requests.text(provider, key="provider")
+        told = {"callbacks": callbacks}
+        check_receivers(told, allowed=self.workshop.callback_networks)
         image = self.workshop.store.image(image_id)
         pushed = isinstance(image, ProviderImage) and image.identifier_on_provider is not None
         if pushed and not forget and credentials is None and not _has_credentials(image):
@@ -241,6 +221,7 @@ class Factory:
             if isinstance(image, ProviderImage):
                 ref = None if forget else given or image.credentials_ref
                 image = replace(image, credentials_ref=ref, provider=where or image.provider)
+            image = with_receivers(image, told)
             return image if image.status is Status.DELETING else image.to(Status.DELETING)
 
         self.workshop.store.change(image_id, edit)
@@ -253,6 +234,7 @@ class Factory:
             id=requests.new_id(),
             template=document,
             name=requests.checked_name(document, parameters),
+            labels=self._labels(parameters),
             parameters=dict(parameters or {}),
         )
         requests.check_plan(self.workshop.planner, image)
@@ -263,12 +245,23 @@ class Factory:
             id=requests.new_id(),
             template=base.template,
             name=base.name,
+            labels=self._labels(parameters),
             parameters=dict(parameters or {}),
             target=target,
             base_image_id=base.id,
         )
         requests.check_plan(self.workshop.planner, image)
         return image
+
+    def _labels(self, parameters: Given) -> Mapping[str, str]:
+        """The labels in a request for an image, whose receivers of callbacks are looked at too."""
+        check_receivers(parameters, allowed=self.workshop.callback_networks)
+        return requests.labels(parameters)
+
+    def _source(self, target: str, image_id: str | None) -> BaseImage | TargetImage:
+        """What a target image is made from: a base image, or a target image where that is packed."""
+        found = self.find(image_id or "") if self.workshop.planner.packs(target) else None
+        return found if isinstance(found, TargetImage) else self._parent(image_id, BaseImage)
 
     def _parent(self, image_id: str | None, kind: type[ImageT]) -> ImageT:
         return self.workshop.store.image(image_id or "", kind)

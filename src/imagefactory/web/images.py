@@ -5,13 +5,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import Header, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import WithJsonSchema
 
 from imagefactory.core.errors import RequestError
@@ -25,7 +23,6 @@ from imagefactory.web.negotiation import Negotiated
 from imagefactory.web.oauth import client_of, is_stranger
 from imagefactory.web.site import Here, Site
 
-_LONG: Final = 1000  #: images that are listed faster than a thread is found for it
 _PATIENCE: Final = timedelta(minutes=2)  #: no request takes so long, unless its process has died
 
 Limit = Annotated[int | None, Query(ge=1, le=10_000, description="At most so many images")]
@@ -53,7 +50,7 @@ class Collection:
 
     kind: type[Image]
 
-    async def list(
+    def list(
         self,
         site: Here,
         request: Request,
@@ -65,8 +62,7 @@ class Collection:
         label: Labels = None,
     ) -> Response:
         """Lists the images, newest last; below a parent, those that were made from it."""
-        look = partial(
-            site.factory.images,
+        images = site.factory.images(
             self.kind,
             parent_id=_parent_id(request),
             status=status,
@@ -74,8 +70,6 @@ class Collection:
             limit=limit,
             marker=marker,
         )
-        short = (limit or _LONG) < _LONG and not (status or label)
-        images = look() if short else await run_in_threadpool(look)
         here = site.here(request)
         response = answer(views.listed(self.kind.noun, images, here))
         if limit is not None and len(images) == limit:
@@ -100,11 +94,8 @@ class Collection:
         response.headers["Location"] = f"{site.root(request)}/{image.noun}s/{image.id}"
         return response
 
-    async def show(
-        self, site: Here, request: Request, answer: Negotiated, image_id: str
-    ) -> Response:
+    def show(self, site: Here, request: Request, answer: Negotiated, image_id: str) -> Response:
         """Shows an image with its parent and its children."""
-        # No thread: finding one takes longer than this does, and the two would wait for each other.
         image = site.factory.image(self.kind, image_id)
         return answer(
             views.detailed(
@@ -160,6 +151,7 @@ class Collection:
 def delete(site: Site, image_id: str, body: Body) -> None:
     """Delete an image by its id alone, as the original did: the collection in the path is not looked at."""
     fields = body.any_fields()
+    parameters = _parameters(fields) or {}
     site.factory.delete(
         image_id,
         credentials=_secret(fields.get("credentials")),
@@ -169,7 +161,6 @@ def delete(site: Site, image_id: str, body: Body) -> None:
     )
 
 
-    parameters = _parameters(fields) or {}
 def _parent_id(request: Request) -> str | None:
     """The nearest parent in the path."""
     given = request.path_params
