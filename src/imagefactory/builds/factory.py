@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from imagefactory.builds import requests
+from imagefactory.builds import artifacts, requests
+from imagefactory.builds.artifacts import Artifact
 from imagefactory.builds.events import LOG
 from imagefactory.builds.receivers import check_receivers, with_receivers
 from imagefactory.builds.settle import UNDER_WAY
@@ -22,6 +23,8 @@ from imagefactory.store.rows import Event, Summary
 
 ImageT = TypeVar("ImageT", bound=Image)
 Given = Mapping[str, Any] | None
+
+_CHUNK: Final = 64 << 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +160,30 @@ class Factory:
         self.workshop.store.image(image_id)
         return self.workshop.config.artifacts / image_id / LOG
 
+    def log(self, image_id: str, *, offset: int = 0) -> bytes:
+        """The log of an image from this byte on; nothing before its build has begun."""
+        file = self.log_file(image_id)
+        if not file.is_file():
+            return b""
+        with file.open("rb") as log:
+            log.seek(offset)
+            return log.read()
+
+    def artifacts(self, image_id: str) -> Sequence[Artifact]:
+        """The files beside the body of an image, by name."""
+        return artifacts.listed(self.log_file(image_id).parent)
+
+    @contextmanager
+    def artifact(self, image_id: str, name: str) -> Iterator[Iterator[bytes]]:
+        """The content of one of these files; `NotFound` when there is none of this name."""
+        for artifact in self.artifacts(image_id):
+            if artifact.name == name:
+                with Path(artifact.location).open("rb") as file:
+                    yield iter(lambda: file.read(_CHUNK), b"")
+                return
+        msg = f"No artifact found with name: {name}"
+        raise NotFound(msg)
+
     def plugins(self) -> Sequence[Mapping[str, Any]]:
         """What all plugins say of themselves, those that cannot be used included."""
         return self.workshop.planner.registry.infos()
@@ -257,11 +284,6 @@ class Factory:
         """The labels in a request for an image, whose receivers of callbacks are looked at too."""
         check_receivers(parameters, allowed=self.workshop.callback_networks)
         return requests.labels(parameters)
-
-    def _source(self, target: str, image_id: str | None) -> BaseImage | TargetImage:
-        """What a target image is made from: a base image, or a target image where that is packed."""
-        found = self.find(image_id or "") if self.workshop.planner.packs(target) else None
-        return found if isinstance(found, TargetImage) else self._parent(image_id, BaseImage)
 
     def _parent(self, image_id: str | None, kind: type[ImageT]) -> ImageT:
         return self.workshop.store.image(image_id or "", kind)

@@ -63,6 +63,12 @@ class Config:
     debug: bool = False
     output: Literal["log", "json"] = "log"  #: of the command line
     raw: bool = False  #: whether the command line shows no colours
+    server: str = ""  #: the daemon that does what the command line is asked to; itself when empty
+    ca: str = ""  #: PEM file with the certificates that the server's is trusted by
+    fingerprint: str = ""  #: SHA-256 of the server's certificate, which is then trusted alone
+    client: str = (
+        ""  #: file with the key and secret for the server, as `{"clients": {key: secret}}`
+    )
 
     timeout: int = 3600  #: seconds that one tool may take
     tdl_require_root_pw: bool = False

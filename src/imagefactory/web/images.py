@@ -5,11 +5,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import WithJsonSchema
 
 from imagefactory.core.errors import RequestError
@@ -23,6 +25,7 @@ from imagefactory.web.negotiation import Negotiated
 from imagefactory.web.oauth import client_of, is_stranger
 from imagefactory.web.site import Here, Site
 
+_LONG: Final = 1000  #: images that are listed faster than a thread is found for it
 _PATIENCE: Final = timedelta(minutes=2)  #: no request takes so long, unless its process has died
 
 Limit = Annotated[int | None, Query(ge=1, le=10_000, description="At most so many images")]
@@ -50,7 +53,7 @@ class Collection:
 
     kind: type[Image]
 
-    def list(
+    async def list(
         self,
         site: Here,
         request: Request,
@@ -62,7 +65,8 @@ class Collection:
         label: Labels = None,
     ) -> Response:
         """Lists the images, newest last; below a parent, those that were made from it."""
-        images = site.factory.images(
+        look = partial(
+            site.factory.images,
             self.kind,
             parent_id=_parent_id(request),
             status=status,
@@ -70,6 +74,8 @@ class Collection:
             limit=limit,
             marker=marker,
         )
+        short = (limit or _LONG) < _LONG and not (status or label)
+        images = look() if short else await run_in_threadpool(look)
         here = site.here(request)
         response = answer(views.listed(self.kind.noun, images, here))
         if limit is not None and len(images) == limit:
@@ -94,8 +100,11 @@ class Collection:
         response.headers["Location"] = f"{site.root(request)}/{image.noun}s/{image.id}"
         return response
 
-    def show(self, site: Here, request: Request, answer: Negotiated, image_id: str) -> Response:
+    async def show(
+        self, site: Here, request: Request, answer: Negotiated, image_id: str
+    ) -> Response:
         """Shows an image with its parent and its children."""
+        # No thread: finding one takes longer than this does, and the two would wait for each other.
         image = site.factory.image(self.kind, image_id)
         return answer(
             views.detailed(
