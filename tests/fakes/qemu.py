@@ -108,7 +108,7 @@ class Guest:
 
     def log_in(self) -> bool:
         """Ask for a user and a password, which is not echoed."""
-        self.say(self.hear() + "\nPassword: ")
+        self.say(self.hear() + "\nMot de passe : ")  # no guest has to speak English
         if self.hear() != PASSWORD:
             time.sleep(0.1)
             self.say("\n\nLogin incorrect\nhere login: ")

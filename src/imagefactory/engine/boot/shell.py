@@ -17,7 +17,8 @@ OUTPUT_LIMIT: Final = 4 << 20  #: bytes of one command's output that are kept, t
 _PATIENCE: Final = 20.0  # seconds until what was typed is typed again: a login may flush its input
 _OVERLAP: Final = 64  # bytes; an end of a command is shorter
 
-_PASSWORD: Final = re.compile(r"[Pp]assword: ?$")
+#: in any language: what is asked after the name, and is not the name again
+_PASSWORD: Final = re.compile(r"\w\s?(?<!login): ?$")
 _PROMPT: Final = re.compile(r"[#$%>] ?$")
 _REFUSED: Final = re.compile(r"Login incorrect|Authentication failure")
 _NO_PORT: Final = re.compile(rf"{COMMAND_PORT}: \S")
