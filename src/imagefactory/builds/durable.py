@@ -1,19 +1,21 @@
 """The port to durable work on DBOS: handing jobs in, from any process."""
 
+from __future__ import annotations
+
 import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
-
-from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
-from dbos import DBOSPortableJSONSerializer as Json
+from typing import TYPE_CHECKING, Any, Final
 
 from imagefactory.builds.executors import Executors
 from imagefactory.builds.work import Job, State
 from imagefactory.store.work import open_work
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,10 @@ class DurableWork:
     def _client(self) -> DBOSClient:
         with self._lock:
             if self._connected is None:
+                # It takes as long to import as all the rest of a daemon's start.
+                from dbos import DBOS, DBOSClient  # noqa: PLC0415
+                from dbos import DBOSPortableJSONSerializer as Json  # noqa: PLC0415
+
                 quieten()
                 engine = open_work(self._path)
                 DBOS.migrate(f"sqlite:///{self._path}")

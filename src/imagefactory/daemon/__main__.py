@@ -2,6 +2,6 @@
 
 import sys
 
-from imagefactory.daemon.program import main
+from imagefactory.daemon import main
 
 sys.exit(main())

@@ -1,6 +1,7 @@
 """The program `imagefactoryd`: serves the API, with a worker beside it, until it is told to stop."""
 
 import argparse
+import gc
 import ipaddress
 import logging
 import signal
@@ -67,6 +68,7 @@ def serve(config: Config, *, ready: Ready, set_up_log: Callable[[], None]) -> No
         ready()
         notify("READY=1")
         stack.callback(notify, "STOPPING=1")
+        gc.freeze()  # or a request would now and then wait while the application is looked through
         server.serve(app, listener, certificate=certificate, patience=config.request_timeout)
 
 

@@ -33,7 +33,9 @@ def replacing(path: Path, *, mode: int) -> Iterator[BinaryIO]:
 
 def sweep(folder: Path) -> None:
     """Remove what killed writers have left in a folder; what is being written now stays."""
-    for partial in folder.glob(f".*{_PARTIAL}"):
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.endswith(_PARTIAL)]
+    for partial in (folder / name for name in names if name.startswith(".")):
         try:
             handle = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -1,6 +1,7 @@
 """Takes over an original store: `.meta` and `.body` files that the database does not know."""
 
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -49,9 +50,11 @@ def import_original(store: Store, bodies: Bodies) -> Imported:
 def _unknown(store: Store, folder: Path) -> list[Path]:
     """The `.meta` files of images without a row."""
     # The folder before the rows: a row comes before its file and goes after it, also while we look.
-    paths = sorted(folder.glob("*.meta"))
-    known = store.ids()
-    return [path for path in paths if path.stem not in known]
+    with os.scandir(folder) as entries:
+        described = {
+            entry.name.removesuffix(".meta") for entry in entries if entry.name.endswith(".meta")
+        }
+    return [folder / f"{id}.meta" for id in sorted(described - store.ids())]
 
 
 def _oldest_first(images: Iterable[Image]) -> list[Image]:

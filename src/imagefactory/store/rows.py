@@ -1,7 +1,6 @@
 """Rows of the database as values, and values as rows."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -21,21 +20,10 @@ _SEALED: Final = ("template", "parameters", "provider")  #: what may hold a pass
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a list shows of an image: all but the long texts, so that long lists stay cheap."""
+    """What a list shows of an image: no more than that, so that long lists stay cheap."""
 
     id: str
     kind: str  #: e.g. `BaseImage`
-    noun: str  #: e.g. `base_image`
-    name: str | None
-    status: Status
-    activity: str
-    error: str | None
-    percent: int
-    labels: Mapping[str, str]
-    target: str | None
-    parent_id: str | None
-    created: datetime
-    updated: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +86,8 @@ def image_from(row: RowMapping, seal: Seal) -> Image:
 
 
 def summary_from(row: RowMapping) -> Summary:
-    """The summary that a row holds, if it has no more columns than that."""
-    noun = _CLASSES[row["kind"]].noun
-    return Summary(**{**row, "noun": noun, "status": Status(row["status"])})
+    """The summary that a row holds."""
+    return Summary(id=row["id"], kind=row["kind"])
 
 
 def event_from(row: RowMapping) -> Event:
