@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from pip._internal.models.index import PyPI
 
+from imagefactory.core.config import Config
 from imagefactory.engine.host import PROGRAMS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -149,12 +150,12 @@ def test_setup_installs_every_program_that_the_engine_starts() -> None:
 
 
 @pytest.mark.parametrize("group", ["imagefactory.systems", "imagefactory.clouds"])
-def test_every_entry_point_leads_to_a_plugin(group: str) -> None:
+def test_every_entry_point_leads_to_a_plugin(group: str, tmp_path: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     found = {entry.name: entry for entry in entry_points(group=group)}
     for entry, value in project["entry-points"][group].items():
         assert found[entry].value == value
-        assert isinstance(found[entry].load(), type)
+        assert found[entry].load()(Config(state=tmp_path)).info.id
 
 
 def canonical(distribution: str) -> str:

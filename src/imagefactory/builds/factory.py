@@ -70,7 +70,7 @@ class Factory:
             image = self._target(kind, base, parameters)
             self._record(base, image)
             return image
-        image = self._target(kind, self._parent(parent_id, BaseImage), parameters)
+        image = self._target(kind, self._source(kind, parent_id), parameters)
         self._record(image)
         return image
 
@@ -267,7 +267,9 @@ class Factory:
         requests.check_plan(self.workshop.planner, image)
         return image
 
-    def _target(self, target: str, base: BaseImage, parameters: Given) -> TargetImage:
+    def _target(
+        self, target: str, base: BaseImage | TargetImage, parameters: Given
+    ) -> TargetImage:
         image = TargetImage(
             id=requests.new_id(),
             template=base.template,
@@ -277,13 +279,19 @@ class Factory:
             target=target,
             base_image_id=base.id,
         )
-        requests.check_plan(self.workshop.planner, image)
+        source = base.target if isinstance(base, TargetImage) else None
+        requests.check_plan(self.workshop.planner, image, source=source)
         return image
 
     def _labels(self, parameters: Given) -> Mapping[str, str]:
         """The labels in a request for an image, whose receivers of callbacks are looked at too."""
         check_receivers(parameters, allowed=self.workshop.callback_networks)
         return requests.labels(parameters)
+
+    def _source(self, target: str, image_id: str | None) -> BaseImage | TargetImage:
+        """What a target image is made from: a base image, or a target image where that is packed."""
+        found = self.find(image_id or "") if self.workshop.planner.packs(target) else None
+        return found if isinstance(found, TargetImage) else self._parent(image_id, BaseImage)
 
     def _parent(self, image_id: str | None, kind: type[ImageT]) -> ImageT:
         return self.workshop.store.image(image_id or "", kind)

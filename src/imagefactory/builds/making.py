@@ -44,7 +44,7 @@ class Making:
         self._compare(plan)
         with ExitStack() as cleanup:
             build = self._build(cleanup)
-            execute(plan, build, record=self.record)
+            execute(plan, build, record=self._resumed(plan))
         if not isinstance(self.image, ProviderImage):
             self._seal(build)
         return self._outcome(build)
@@ -64,7 +64,9 @@ class Making:
             case BaseImage():
                 return planner.base(template, parameters)
             case TargetImage(target=target):
-                return planner.target(target, template, parameters)
+                parent = self._parent()
+                source = parent.target if isinstance(parent, TargetImage) else None
+                return planner.target(target, template, parameters, source=source)
             case ProviderImage(credentials_ref=str(ref)) as image:
                 return planner.provider(image, self.workshop.vault.get(ref))
             case image:
@@ -77,6 +79,35 @@ class Making:
         if self.record("plan", lambda: names) != names:
             msg = f'The build of "{self.image.id}" was begun by another version of the program'
             raise BuildError(msg, hint="Retry the image")
+
+    def _resumed(self, plan: Plan) -> Record:
+        """`record`, which leaves out what an earlier attempt has finished in this folder too."""
+        steps = {name: [name, step.key] for name, step in zip(names(plan), plan, strict=True)}
+        count = self.record("resume", lambda: self._resume(list(steps.values())))
+        resumed = list(steps)[:count]
+
+        def record(name: str, action: Callable[[], T]) -> T | None:
+            def once() -> T | None:
+                if name in resumed:
+                    self.log(f"== {name} was finished by an earlier attempt")
+                    return None
+                result = action()
+                self.scratch.note_finished(steps[name])
+                return result
+
+            return self.record(name, once)
+
+        return record
+
+    def _resume(self, steps: list[list[str]]) -> int:
+        """How many of these steps are finished here; what others have left is of no use, and removed."""
+        finished = self.scratch.finished()
+        if finished != steps[: len(finished)]:
+            self.scratch.clear()
+            self.scratch.prepare()
+            self.scratch.begin_life()
+            return 0
+        return len(finished)
 
     def _build(self, cleanup: ExitStack) -> Build:
         config, image = self.workshop.config, self.image

@@ -11,7 +11,7 @@ from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.plan import Build, Plan, Step
-from imagefactory.plugins.contract import Cloud, Pushed, System
+from imagefactory.plugins.contract import Cloud, Packer, Pushed, System
 from imagefactory.plugins.registry import Registry
 
 _PUSHED: Final = "pushed.json"  #: in the scratch folder: what the provider calls the image
@@ -75,9 +75,26 @@ class Planner:
         """From a template to a bootable disk."""
         return self._system(template).plan_base(template, parameters)
 
-    def target(self, target: str, template: Template, parameters: Parameters) -> Plan:
-        """From a base image's disk to what a cloud takes: customized where the cloud asks for it."""
+    def packs(self, target: str) -> bool:
+        """Whether images of a target may be made from target images, too."""
+        clouds = self.registry.clouds
+        return any(isinstance(cloud, Packer) for cloud in clouds if target in cloud.targets)
+
+    def target(
+        self,
+        target: str,
+        template: Template,
+        parameters: Parameters,
+        *,
+        source: str | None = None,
+    ) -> Plan:
+        """From a base image's disk to what a cloud takes: customized where the cloud asks for it.
+
+        From a target image of `source` where that is given: then it is only packed.
+        """
         cloud = self.registry.cloud(target)
+        if source is not None and isinstance(cloud, Packer):
+            return cloud.plan_packing(source, template, parameters)
         convert = cloud.plan_target(template, parameters)
         extra = cloud.customization(template)
         if not extra:

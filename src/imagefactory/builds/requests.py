@@ -105,20 +105,24 @@ def is_strict(parameters: Mapping[str, Any] | None) -> bool:
     return Parameters(parameters or {}).boolean("strict", default=False)
 
 
-def check_plan(planner: Planner, image: BaseImage | TargetImage) -> None:
+def check_plan(
+    planner: Planner, image: BaseImage | TargetImage, *, source: str | None = None
+) -> None:
     """`RequestError` when a parameter of the image is wrong for the plugins that will build it.
+
+    `source` is the target of the image that it is made from, if that is a target image.
 
     A template that no plugin builds is recorded and fails, as clients expect; it is refused only under
     `strict`.
     """
     try:
         template = parse(image.template or "")
-        _plan(planner, image, template, parameters={})
+        _plan(planner, image, template, parameters={}, source=source)
     except RequestError:
         if is_strict(image.parameters):
             raise
         return
-    _plan(planner, image, template, parameters=image.parameters)
+    _plan(planner, image, template, parameters=image.parameters, source=source)
 
 
 def _plan(
@@ -127,12 +131,14 @@ def _plan(
     template: Template,
     *,
     parameters: Mapping[str, Any] | None,
+    source: str | None,
 ) -> None:
     match image:
         case BaseImage():
             planner.base(template, Parameters(parameters or {}))
         case TargetImage():
-            planner.target(image.target, template, Parameters(parameters or {}))
+            given = Parameters(parameters or {})
+            planner.target(image.target, template, given, source=source)
 
 
 def check_login(planner: Planner, image: ProviderImage, credentials: Secret) -> None:

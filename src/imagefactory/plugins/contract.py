@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
@@ -118,4 +118,16 @@ class Cloud(Protocol, Generic[LoginT]):
 
     def delete(self, identifier: str, login: LoginT) -> None:
         """Remove an image and all that belongs to it. Deleting what is gone is success."""
+        ...
+
+
+@runtime_checkable
+class Packer(Protocol):
+    """A cloud that packs other clouds' target images, too, as they are."""
+
+    def plan_packing(self, source: str, template: Template, parameters: Parameters) -> Plan:
+        """The steps that turn `build.source`, an image of the target `source`, into `build.disk`. Pure.
+
+        `RequestError` for a target whose images it does not pack.
+        """
         ...

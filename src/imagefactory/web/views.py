@@ -51,7 +51,7 @@ def detailed(
             case None:
                 view[word] = None
             case Image():
-                view[word] = _reference(relative, f"{root}/{word}s/{relative.id}")
+                view[word] = _reference(relative, f"{root}/{relative.noun}s/{relative.id}")
             case _:
                 view[word] = listed(word.removesuffix("s"), relative, f"{root}/{word}")
     return {image.noun: view}
