@@ -49,6 +49,14 @@ COMMANDS = {
     "seed": "sha256sum < /var/lib/systemd/random-seed",
     "resolver": "readlink /etc/resolv.conf",
     "traces": "ls /etc/apt/sources.list.d /usr/sbin/policy-rc.d /run/command 2>/dev/null",
+    "names": "hostname; getent hosts $(hostname); . /etc/default/locale; echo $LANG; "
+    "readlink /etc/localtime; locale -a | grep en_GB",
+    "user": "id -nG alice; cat ~alice/.ssh/authorized_keys; sudo -l -U alice | tail -n 1; "
+    "stat -c %a:%U ~alice/.ssh ~alice/.ssh/authorized_keys",
+    "services": "systemctl is-enabled apt-daily.timer ssh",
+    "firewall": "nft list chain inet filter input",
+    "mode": "stat -c %a:%U:%G /etc/from-template",
+    "first-boot": "cat /root/greeting",
     "root-mode": "stat -c %a:%U / /tmp /etc/shadow",
 }  # fmt: skip
 
@@ -137,6 +145,24 @@ def test_a_machine_has_all_that_the_template_says(built: Built, firmware: str) -
     assert answers["root-mode"].split() == ["755:root", "1777:root", "640:root"]
 
 
+def test_a_machine_is_set_up_as_the_additions_of_the_template_say(built: Built) -> None:
+    answers = built.answers("bios")
+    assert answers["names"].split() == [
+        *("web-1.example.org", "127.0.1.1", "web-1.example.org", "web-1"),
+        *("en_GB.UTF-8", "/usr/share/zoneinfo/Europe/Berlin", "en_GB.utf8"),
+    ]
+    groups, key, sudo, *modes = answers["user"].splitlines()
+    assert groups.split() == ["alice", "web"]
+    assert key.endswith("alice@example.org")
+    assert sudo.strip() == "(ALL : ALL) NOPASSWD: ALL"
+    assert modes == ["700:alice", "600:alice"]
+    assert answers["services"].split() == ["masked", "enabled"]
+    for rule in ("policy drop", "tcp dport 22 accept", "udp dport 60000-61000 accept"):
+        assert rule in answers["firewall"]
+    assert answers["mode"] == "640:alice:web"
+    assert answers["first-boot"] == "hello from web-1.example.org"
+
+
 def test_two_machines_share_no_identity(built: Built) -> None:
     one, two = built.answers("bios"), built.answers("uefi")
     for name in ("machine-id", "host-key", "seed"):
@@ -167,6 +193,7 @@ def test_the_lock_and_the_bill_name_the_packages_of_the_guest(built: Built) -> N
 def test_no_secret_is_in_anything_that_stays_readable(built: Built, config: Config) -> None:
     for file in [*built.artifacts.iterdir(), config.storage / f"{built.image.id}.meta"]:
         assert PASSWORD.encode() not in file.read_bytes(), file
+        assert b"another &" not in file.read_bytes(), file
         assert b"a secret &amp; a password" not in file.read_bytes(), file
 
 

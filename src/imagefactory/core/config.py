@@ -92,6 +92,7 @@ class Config:
     local_folders: Mapping[str, str] = field(
         default_factory=dict
     )  #: providers of the target `local`
+    keep_failed: int = 86400  #: seconds for which a retry can go on where a build has failed
     boot_timeout: int = 600  #: seconds until a boot test gives up
 
     #: why keys that were given have no effect, a sentence each; no key itself

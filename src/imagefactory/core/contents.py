@@ -99,9 +99,9 @@ def repositories(elements: Iterable[etree._Element]) -> tuple[Repository, ...]:
         Repository(
             name=collapse(element.get("name")),
             url=collapse(element.findtext("url")),
-            signed=_boolean(element, "signed", default=False),
-            persisted=_boolean(element, "persisted", default=True),
-            sslverify=_boolean(element, "sslverify", default=False),
+            signed=boolean(element, "signed", default=False),
+            persisted=boolean(element, "persisted", default=True),
+            sslverify=boolean(element, "sslverify", default=False),
         )
         for element in elements
     )
@@ -111,7 +111,7 @@ def repositories(elements: Iterable[etree._Element]) -> tuple[Repository, ...]:
 def files(elements: Iterable[etree._Element]) -> tuple[File, ...]:
     """Read `<file>` elements."""
     return tuple(
-        File(name=strip(element.get("name")), content=_content(element)) for element in elements
+        File(name=strip(element.get("name")), content=content(element)) for element in elements
     )
 
 
@@ -120,7 +120,7 @@ def commands(elements: Iterable[etree._Element]) -> tuple[Command, ...]:
     read = (
         Command(
             name=collapse(element.get("name")),
-            content=_content(element),
+            content=content(element),
             position=None if (position := element.get("position")) is None else int(position),
         )
         for element in elements
@@ -133,12 +133,14 @@ def line(element: etree._Element, name: str) -> str | None:
     return collapse(element.findtext(name)) or None
 
 
-def _content(element: etree._Element) -> Content:
+def content(element: etree._Element) -> Content:
+    """Read the content of an element and its `type`."""
     kind = cast("ContentType", collapse(element.get("type", "raw")))
     text = own_text(element)
     return Content(type=kind, text=collapse(text) if kind == "url" else strip(text))
 
 
-def _boolean(element: etree._Element, name: str, *, default: bool) -> bool:
+def boolean(element: etree._Element, name: str, *, default: bool) -> bool:
+    """Whether a child says yes."""
     text = line(element, name)
     return default if text is None else text.lower() in {"true", "yes"}

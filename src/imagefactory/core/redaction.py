@@ -1,4 +1,4 @@
-"""Templates as anyone may see them: without the root password and the licence key."""
+"""Templates as anyone may see them: without passwords and the licence key."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from lxml import etree
 from imagefactory.core import markup
 from imagefactory.core.secret import REDACTED
 
-_SECRET: Final = frozenset({"rootpw", "key"})
+_SECRET: Final = frozenset({"rootpw", "key", "password"})
 
 
 def redacted(text: str) -> str:

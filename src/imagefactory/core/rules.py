@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
@@ -28,6 +28,7 @@ MIXED: Final = (
 LONGEST_PASSWORD: Final = 256  #: bytes; what hashing programs use, and silently cut the rest
 
 _LONGEST_NAME: Final = 255  # bytes of one part of a path, in every file system that we write
+_LAST_PORT: Final = 65535
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain"})
 
@@ -61,20 +62,8 @@ def _broken(rule: str, element: etree._Element) -> Broken:
 
 def _rules(element: etree._Element) -> Iterator[str]:
     parent = element.getparent()
-    match (None if parent is None else parent.tag), element.tag:
-        case "os", ("rootpw" | "key"):
-            yield from _secret(element)
-        case "repositories", "repository":
-            yield from _repository(element)
-        case "files", "file":
-            yield from _path(strip(element.get("name")))
-            yield from _content(element)
-        case (("commands" | "precommands"), "command"):
-            yield from _command(element)
-        case "extras", _:
-            yield from _destination(collapse(element.get("destination")))
-        case "disk", "size":
-            yield from _size(element)
+    if parent is not None and (rule := _RULES.get((str(parent.tag), str(element.tag)))):
+        yield from rule(element)
 
 
 def _secret(element: etree._Element) -> Iterator[str]:
@@ -102,6 +91,15 @@ def _is_local(host: str) -> bool:
         return host in _LOCAL_NAMES
 
 
+def _file(element: etree._Element) -> Iterator[str]:
+    yield from _path(strip(element.get("name")))
+    yield from _content(element)
+
+
+def _shell(element: etree._Element) -> Iterator[str]:
+    yield from _path(collapse(own_text(element)))
+
+
 def _path(name: str) -> Iterator[str]:
     parts = name.split("/")
     if not name.startswith("/") or name.endswith("/") or {".", ".."} & set(parts):
@@ -110,7 +108,42 @@ def _path(name: str) -> Iterator[str]:
         yield f"The name of a file has a control character or a part over {_LONGEST_NAME} bytes"
 
 
-def _destination(path: str) -> Iterator[str]:
+def _ports(element: etree._Element) -> Iterator[str]:
+    first, _, last = collapse(element.get("port")).partition("-")
+    if not int(first) <= int(last or first) <= _LAST_PORT:
+        yield f"Ports end at {_LAST_PORT}, and a range begins with its lower one"
+
+
+def _filesystem(element: etree._Element) -> Iterator[str]:
+    mount, size = collapse(element.get("mount")), element.get("size")
+    if mount == "/":
+        if size is not None:
+            yield 'The filesystem of "/" has no size of its own: it takes what the others leave'
+        return
+    yield from _path(mount)
+    if size is None:
+        yield 'Every filesystem but the one of "/" needs a size'
+    else:
+        yield from _disk_size(size)
+
+
+def _mode(element: etree._Element) -> Iterator[str]:
+    yield from _path(collapse(element.get("path")))
+    if not {"mode", "owner", "group"} & set(element.attrib):
+        yield 'Give at least one of "mode", "owner" and "group"'
+
+
+def _repeated(list_: etree._Element) -> Iterator[str]:
+    """Two that say something about one thing would contradict each other."""
+    for name in ("name", "mount", "path"):
+        given = Counter(collapse(each.get(name)) for each in list_ if name in each.attrib)
+        for value, count in given.items():
+            if count > 1:
+                yield f'There are {count} for "{value}", and there may be one'
+
+
+def _destination(element: etree._Element) -> Iterator[str]:
+    path = collapse(element.get("destination"))
     if path.startswith("/") or {".", ".."} & set(path.split("/")) or _CONTROL.search(path):
         yield 'The destination must be a relative path without "." or ".."'
 
@@ -144,7 +177,35 @@ def _order(commands: etree._Element) -> Iterator[Broken]:
 
 
 def _size(element: etree._Element) -> Iterator[str]:
+    yield from _disk_size(own_text(element))
+
+
+def _disk_size(text: str) -> Iterator[str]:
     try:
-        disk_size.parse(collapse(own_text(element)))
+        disk_size.parse(collapse(text))
     except ValueError as error:
         yield str(error)
+
+
+#: by the names of an element's parent and its own
+_RULES: Final[Mapping[tuple[str, str], Callable[[etree._Element], Iterator[str]]]] = {
+    ("os", "rootpw"): _secret,
+    ("os", "key"): _secret,
+    ("repositories", "repository"): _repository,
+    ("files", "file"): _file,
+    ("commands", "command"): _command,
+    ("precommands", "command"): _command,
+    ("extras", "directory"): _destination,
+    ("extras", "file"): _destination,
+    ("disk", "size"): _size,
+    ("customize", "users"): _repeated,
+    ("customize", "services"): _repeated,
+    ("customize", "filesystems"): _repeated,
+    ("customize", "modes"): _repeated,
+    ("customize", "first_boot"): _command,
+    ("user", "password"): _secret,
+    ("user", "shell"): _shell,
+    ("firewall", "allow"): _ports,
+    ("filesystems", "filesystem"): _filesystem,
+    ("modes", "mode"): _mode,
+}

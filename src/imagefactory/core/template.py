@@ -7,6 +7,7 @@ from typing import Final, Literal, cast
 from lxml import etree
 
 from imagefactory.core import contents, disk_size, markup, rules, schema
+from imagefactory.core.additions import Additions, additions
 from imagefactory.core.contents import Command, Content, File, Package, Repository
 from imagefactory.core.errors import TemplateError
 from imagefactory.core.markup import collapse, strip
@@ -22,6 +23,7 @@ _MOST_TOLD: Final = 20  # faults in one message; all of them are in `faults`
 
 __all__ = [
     "NOT_TDL",
+    "Additions",
     "Command",
     "Content",
     "Extra",
@@ -88,6 +90,7 @@ class Template:
     commands: tuple[Command, ...] = ()
     precommands: tuple[Command, ...] = ()
     disk_size: int | None = None  #: bytes
+    additions: Additions | None = None  #: what `<customize>` says
     text: str = field(repr=False)  #: the XML as given; show it only through `redacted`
 
 
@@ -184,6 +187,7 @@ def _template(root: etree._Element, *, text: str) -> Template:
         commands=contents.commands(root.iterfind("commands/command")),
         precommands=contents.commands(root.iterfind("precommands/command")),
         disk_size=None if size is None else disk_size.parse(collapse(size)),
+        additions=additions(root.find("customize")),
         text=text,
     )
 

@@ -68,7 +68,7 @@ class WriteFiles(Step):
 
 
 def _write(build: Build, change: Change, file: File) -> None:
-    data = _data(build, file.content)
+    data = content_data(build, file.content)
     build.tools.log(f'Writing "{file.name}"')
     try:
         change.run(["sh", "-c", _WRITE, "sh", file.name], stdin=data, env=_ENV, keep_tmp=True)
@@ -93,7 +93,7 @@ class _Commands(Step):
                 self._run_one(build, change, command)
 
     def _run_one(self, build: Build, change: Change, command: Command) -> None:
-        data = _data(build, command.content)
+        data = content_data(build, command.content)
         argv = [_COMMAND] if data.startswith(b"#!") else ["sh", _COMMAND]
         build.tools.log(f'Running the command "{command.name}"')
         try:
@@ -143,18 +143,19 @@ class SetRootPassword(Step):
         return "Locking root's password" if self.password is None else "Setting root's password"
 
     def run(self, build: Build) -> None:
-        hashed = "*" if self.password is None else _hashed(build, self.password)
+        hashed = "*" if self.password is None else hashed_password(build, self.password)
         with Tree.load(build).change("root-password") as change:
             change.run(["chpasswd", "--encrypted"], stdin=f"root:{hashed}\n".encode())
 
 
-def _hashed(build: Build, password: Secret) -> str:
+def hashed_password(build: Build, password: Secret) -> str:
     """The password as crypt(5)'s SHA-512, with a salt of its own."""
     line = f"{password.reveal()}\n".encode()
     return build.tools.run(["openssl", "passwd", "-6", "-stdin"], stdin=line, quiet=True).strip()
 
 
-def _data(build: Build, content: Content) -> bytes:
+def content_data(build: Build, content: Content) -> bytes:
+    """The bytes of a content, fetched where it is a URL."""
     return fetch(build, content.text, limit=_LARGEST) if content.type == "url" else content.data()
 
 

@@ -8,6 +8,7 @@ from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.template import Template, merge_packages, merge_repositories
+from imagefactory.engine.additions import finish, needs, set_up
 from imagefactory.engine.bom import DescribePackages
 from imagefactory.engine.boot.step import plan_boot_test
 from imagefactory.engine.customize import RunCommands, RunPrecommands, SetRootPassword, WriteFiles
@@ -36,6 +37,10 @@ _BASE: Final = (
 )  # fmt: skip
 #: drivers of virtual machines only; a template that names a kernel gets that one instead
 _KERNEL: Final = "linux-image-cloud-amd64"
+#: what `<customize>` needs beside the base system
+_ADDITIONS: Final = {
+    "locale": "locales", "timezone": "tzdata", "sudo": "sudo", "firewall": "nftables",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,9 @@ class Debian:
 
     def plan_base(self, template: Template, parameters: Parameters) -> Plan:
         release = _RELEASES[template.os.version]
+        if template.additions is not None and template.additions.filesystems:
+            msg = 'The element "filesystems" cannot be carried out for "Debian"'
+            raise RequestError(msg, hint="Leave it out: the disk has one file system, ext4")
         archive = _archive(template, release)
         firmware = Firmware(
             parameters.choice("firmware", tuple(Firmware), default=Firmware.BOTH.value)
@@ -76,6 +84,7 @@ class Debian:
         names = tuple(package.name for package in template.packages)
         kernel = () if any(name.startswith("linux-image-") for name in names) else (_KERNEL,)
         base = (*_BASE, *release.more, *kernel)
+        names = (*names, *needs(template.additions, _ADDITIONS))
         return (
             ResolveApt(
                 system=template.os.name,
@@ -92,10 +101,12 @@ class Debian:
             AddRepositories(archive=archive, name="debian", repositories=template.repositories),
             RunPrecommands(commands=template.precommands, network=network),
             InstallPackages(packages=names),
+            *set_up(template.additions),
             WriteFiles(files=template.files),
             SetUpNetwork(),
             SetRootPassword(password=template.os.rootpw),
             RunCommands(commands=template.commands, network=network),
+            *finish(template.additions),
             RemoveRepositories(repositories=template.repositories),
             ResetIdentity(),
             PrepareBoot(
