@@ -75,7 +75,7 @@ def test_credentials_go_into_the_vault_alone(shop: Shop) -> None:
             {"template": a_template(), "parameters": {"step0": "sing"}},
             (
                 'The parameter "step0" is "sing", which is not one of "work", "wait", "fail",'
-                ' "fail once", "full", "bug", "die", "always die"'
+                ' "fail once", "full", "bug", "die", "always die", "unfetched"'
             ),
         ),
     ],

@@ -1,6 +1,8 @@
 """How jobs end: what an image becomes, what it says, and what is left behind."""
 
+import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -126,7 +128,6 @@ def test_a_failure_is_one_sentence_and_what_to_do_about_it(shop: Shop) -> None:
     assert image.activity == "Base Image build failed with exception."
     assert image.error == 'The package "nosuch" is unknown. Did you mean "such"?'
     assert 'Did you mean "such"?' in shop.factory.log_file(image.id).read_text()
-    assert not list((shop.state / "scratch").iterdir())
     assert not shop.factory.body(image.id).exists()
 
 
@@ -248,13 +249,51 @@ def test_an_image_whose_parent_is_gone_fails(shop: Shop) -> None:
     assert failed.error == f'The image that the Target Image "{image.id}" is made from is gone'
 
 
-def test_a_retried_image_begins_anew(shop: Shop) -> None:
+def test_a_retried_image_goes_on_where_it_failed(shop: Shop) -> None:
     image = built(shop, step2="fail once")
     assert image.error == "The first attempt always fails"
     assert shop.factory.retry(image.id).status is Status.PENDING
     shop.work()
     retried = shop.factory.image(BaseImage, image.id)
     assert (retried.status, retried.error, retried.percent) == (Status.COMPLETE, None, 100)
+    times = Counter(line.split()[1] for line in ran(shop.state) if line.endswith("began"))
+    assert times == {"0": 1, "1": 1, "2": 2}, "what was finished is not done again"
+    assert (
+        "00-Act was finished by an earlier attempt" in shop.factory.log_file(image.id).read_text()
+    )
+    assert not list((shop.state / "scratch").iterdir())
+
+
+def test_a_retry_begins_anew_when_other_steps_are_planned_now(shop: Shop) -> None:
+    image = built(shop, step2="fail once")
+    shop.workshop.store.change(
+        image.id, lambda image: replace(image, parameters={"step0": "fail once"})
+    )
+    shop.factory.retry(image.id)
+    shop.work()
+    assert shop.factory.image(BaseImage, image.id).status is Status.FAILED
+    assert [line.split()[1] for line in ran(shop.state) if line.endswith("began")] == list("0120")
+
+
+@pytest.mark.parametrize("mood", ["full", "unfetched"])
+def test_what_may_be_out_of_date_or_takes_the_room_is_not_kept(shop: Shop, mood: str) -> None:
+    image = built(shop, step1=mood)
+    assert image.status is Status.FAILED
+    assert not list((shop.state / "scratch").iterdir())
+
+
+def test_what_failed_builds_have_left_is_kept_for_a_while(shop: Shop) -> None:
+    images = [built(shop, step1="fail") for _ in range(5)]
+    scratch = shop.state / "scratch"
+    kept = [scratch / image.id for image in images]
+    assert [path.exists() for path in kept] == [True] * 5
+    os.utime(kept[1] / "finished.json", (0, 1))
+    with at_work(shop):
+        until(lambda: len(list(scratch.iterdir())) == 3)
+    assert [path.exists() for path in kept] == [False, False, True, True, True]
+    shop.factory.delete(images[3].id)
+    shop.work()
+    assert not kept[3].exists()
 
 
 def test_a_cancelled_build_is_over_in_two_seconds(shop: Shop) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from imagefactory.core.config import Config
-from imagefactory.core.errors import BuildError, CloudError, RequestError
+from imagefactory.core.errors import BuildError, CloudError, FetchError, RequestError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
@@ -21,8 +21,18 @@ from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed, SystemTarget
 from imagefactory.plugins.registry import Registry
 
-Mood = Literal["work", "wait", "fail", "fail once", "full", "bug", "die", "always die"]
-MOODS: Final = ("work", "wait", "fail", "fail once", "full", "bug", "die", "always die")
+Mood = Literal["work", "wait", "fail", "fail once", "full", "bug", "die", "always die", "unfetched"]
+MOODS: Final = (
+    "work",
+    "wait",
+    "fail",
+    "fail once",
+    "full",
+    "bug",
+    "die",
+    "always die",
+    "unfetched",
+)
 STEPS: Final = 3
 
 
@@ -65,6 +75,9 @@ class Act(Step):
             case "fail":
                 msg = 'The package "nosuch" is unknown'
                 raise BuildError(msg, hint='Did you mean "such"?')
+            case "unfetched":
+                msg = "The package file is not there any more"
+                raise FetchError(msg)
             case "full":
                 raise OSError(28, "No space left on device", str(build.disk))
             case "bug":

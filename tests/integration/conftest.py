@@ -23,7 +23,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
         pytest.skip("apt of this machine knows no Debian mirror")
     state = tmp_path_factory.mktemp("factory") / "state"
     state.mkdir(mode=0o711)
-    yield Config(state=state, tmpdir=state / "tmp", mirrors=mirrors)
+    yield Config(state=state, tmpdir=state / "tmp", mirrors=mirrors, keep_failed=0)
     sandbox = Sandbox(state=state, tools=Tools())
     for folder in (state / "cache" / "layers", state / "scratch"):
         sandbox.remove(folder)

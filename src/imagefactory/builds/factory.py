@@ -204,7 +204,11 @@ class Factory:
         self.workshop.work.submit(Job.CANCEL, image_id)
 
     def retry(self, image_id: str) -> Image:
-        """Build a FAILED image again. What the caches hold of the first attempt is not made again."""
+        """Build a FAILED image again, from the last step on that the first attempt has finished.
+
+        All is done again when what it was made from may have changed since: packages could not be
+        fetched or resolved, or the attempt is too long ago. Then the caches spare most of it.
+        """
 
         def edit(image: Image) -> Image:
             if image.status is not Status.FAILED:

@@ -1,5 +1,6 @@
 """Makes one image: template, plan, steps, body."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImag
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.template import Template, parse, require_root_password
 from imagefactory.engine.command import Cancellation, Tools
-from imagefactory.engine.plan import Build, Plan, execute
+from imagefactory.engine.plan import Build, Plan, execute, names
 
 LIVES: Final = 5  #: attempts that may end with the death of the process
 _ICICLE: Final = "icicle.xml"
@@ -42,9 +43,10 @@ class Making:
             raise BuildError(msg, hint="Look at the log of the factory, then retry the image")
         plan = self._plan(self._template())
         self._compare(plan)
+        record = self._resumed(plan)
         with ExitStack() as cleanup:
             build = self._build(cleanup)
-            execute(plan, build, record=self._resumed(plan))
+            execute(plan, build, record=record)
         if not isinstance(self.image, ProviderImage):
             self._seal(build)
         return self._outcome(build)
@@ -75,19 +77,19 @@ class Making:
 
     def _compare(self, plan: Plan) -> None:
         """Refuse to go on with steps that an older program has planned otherwise."""
-        names = [type(step).__name__ for step in plan]
-        if self.record("plan", lambda: names) != names:
+        kinds = [type(step).__name__ for step in plan]
+        if self.record("plan", lambda: kinds) != kinds:
             msg = f'The build of "{self.image.id}" was begun by another version of the program'
             raise BuildError(msg, hint="Retry the image")
 
-    def _resumed(self, plan: Plan) -> Record:
+    def _resumed(self, plan: Plan) -> Callable[[str, Callable[[], None]], None]:
         """`record`, which leaves out what an earlier attempt has finished in this folder too."""
         steps = {name: [name, step.key] for name, step in zip(names(plan), plan, strict=True)}
         count = self.record("resume", lambda: self._resume(list(steps.values())))
         resumed = list(steps)[:count]
 
-        def record(name: str, action: Callable[[], T]) -> T | None:
-            def once() -> T | None:
+        def record(name: str, action: Callable[[], None]) -> None:
+            def once() -> None:
                 if name in resumed:
                     self.log(f"== {name} was finished by an earlier attempt")
                     return None

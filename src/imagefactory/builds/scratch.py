@@ -1,5 +1,6 @@
 """The folder in which one image is built: made before, emptied after, and kept when a process dies."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from imagefactory.engine.sandbox import Sandbox
 
 _LIVES: Final = "lives"
 _SOURCE: Final = "source"
+_FINISHED: Final = "finished.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,27 @@ class Scratch:
         """This attempt is being stopped in good order and does not count."""
         if self.folder.exists():
             write_atomically(self.folder / _LIVES, str(max(0, self._lives() - 1)))
+
+    def finished(self) -> list[list[str]]:
+        """The steps that are finished here, each as it was noted, in order."""
+        path = self.folder / _FINISHED
+        steps: list[list[str]] = json.loads(path.read_text()) if path.exists() else []
+        return steps
+
+    def note_finished(self, step: list[str]) -> None:
+        """Note a step, so that another attempt need not repeat it."""
+        finished = self.finished()
+        if step not in finished:  # or it was done again after a crash
+            write_atomically(self.folder / _FINISHED, json.dumps([*finished, step]))
+
+    def keep(self) -> None:
+        """Leave the folder to another attempt, which counts its own lives."""
+        (self.folder / _LIVES).unlink(missing_ok=True)
+
+    def kept_since(self) -> float:
+        """When a step was finished here last, in seconds since 1970; 0 if none was."""
+        path = self.folder / _FINISHED
+        return path.stat().st_mtime if path.exists() else 0.0
 
     def source(self, body: Path) -> Path:
         """The body of the parent under a name in this folder, so that it cannot vanish meanwhile.

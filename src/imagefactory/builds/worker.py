@@ -22,7 +22,17 @@ from imagefactory.builds.settle import UNDER_WAY, Settlement, parent_failed
 from imagefactory.builds.work import Interrupted, Job, Record
 from imagefactory.builds.workshop import Workshop, executors, work_file
 from imagefactory.core.config import Config
-from imagefactory.core.errors import BuildError, Cancelled, FactoryError, SpaceError, StoreError
+from imagefactory.core.errors import (
+    BuildError,
+    Cancelled,
+    FactoryError,
+    FetchError,
+    PackageError,
+    RequestError,
+    SpaceError,
+    StoreError,
+    VerificationError,
+)
 from imagefactory.core.images import Image, Status
 from imagefactory.core.masking import masked_text
 from imagefactory.engine.command import Cancellation
@@ -32,6 +42,9 @@ log = logging.getLogger(__name__)
 _LOOK: Final = 0.3  #: seconds between looks at who wants a build stopped
 _SWEEP: Final = 5.0  #: seconds between looks at what dead processes have left
 _MEMORY: Final = timedelta(days=7)  #: how long the durable engine knows jobs that have ended
+_KEPT: Final = 3  #: failed builds whose scratch folders are kept
+#: what another attempt must not go on with: what was resolved may be out of date, or takes the room
+_AFRESH: Final = (Cancelled, FetchError, PackageError, RequestError, SpaceError, VerificationError)
 _PATIENCE: Final = 10.0  #: seconds for a predecessor to end, and for builds to stop
 
 
@@ -138,7 +151,16 @@ class Worker:
                 failure = Cancelled("The build was cancelled")
             if failure is not None:
                 self._fail(image.id, failure)
-            self._scratch(image.id).clear()
+            self._tidy(image.id, failure)
+
+    def _tidy(self, image_id: str, failure: FactoryError | None) -> None:
+        """Remove what a build has left, unless another attempt may go on with it."""
+        scratch = self._scratch(image_id)
+        outdated = failure is None or isinstance(failure, _AFRESH)
+        if outdated or not self._workshop.config.keep_failed or not scratch.finished():
+            scratch.clear()
+        else:
+            scratch.keep()
 
     def _is_ready(self, image: Image) -> bool:
         """Whether what an image is made from is there; if it never will be, the image fails."""
@@ -202,11 +224,32 @@ class Worker:
     def _sweep(self) -> None:
         """Take over what dead processes have left, and what a crash has left without a job."""
         self._workshop.work.resume()
+        self._forget_failed()
         unfinished = self._workshop.store.unfinished()
         active = self._workshop.work.active() if unfinished else ()
         for image in unfinished:
             if image.id not in active:
                 self._settlement.nudge(image)
+
+    def _forget_failed(self) -> None:
+        """Remove the scratch folders of builds that failed long ago, or before several others."""
+        oldest = time.time() - self._workshop.config.keep_failed
+        folder = self._workshop.config.scratch
+        kept = [self._scratch(path.name) for path in folder.iterdir()] if folder.is_dir() else []
+        newest_first = sorted(kept, key=Scratch.kept_since, reverse=True)
+        for number, scratch in enumerate(newest_first):
+            if 0 < scratch.kept_since() < oldest or number >= _KEPT:
+                self._forget(scratch)
+
+    def _forget(self, scratch: Scratch) -> None:
+        image = self._workshop.store.get(scratch.folder.name)
+        if image is None or image.status is not Status.FAILED:
+            return
+        with claim(self._artifacts(image.id)) as mine:
+            image = self._workshop.store.get(image.id)
+            if mine and image is not None and image.status is Status.FAILED:
+                scratch.clear()
+        self._settlement.release(scratch.folder.name)  # a retry may have found the image taken
 
     @contextmanager
     def _busy(self) -> Iterator[None]:

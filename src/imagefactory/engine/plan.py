@@ -86,11 +86,16 @@ class Step(ABC):
 Plan = tuple[Step, ...]
 
 
+def names(plan: Plan) -> list[str]:
+    """What the steps of a plan are recorded as."""
+    return [f"{number:02d}-{type(step).__name__}" for number, step in enumerate(plan)]
+
+
 def execute(plan: Plan, build: Build, *, record: Callable[[str, Callable[[], None]], None]) -> None:
     """Run a plan. `record(name, action)` runs an action unless an earlier life of this build has."""
     whole = sum(step.weight for step in plan) or 1
     done = 0
-    for number, step in enumerate(plan):
+    for name, step in zip(names(plan), plan, strict=True):
         start, share = 100 * done // whole, 100 * step.weight // whole
 
         def action(step: Step = step, start: int = start, share: int = share) -> None:
@@ -98,7 +103,7 @@ def execute(plan: Plan, build: Build, *, record: Callable[[str, Callable[[], Non
             build.report(start, step.activity)
             step.run(_within(build, start, share))
 
-        record(f"{number:02d}-{type(step).__name__}", action)
+        record(name, action)
         done += step.weight
 
 
