@@ -92,12 +92,11 @@ class Making:
             def once() -> None:
                 if name in resumed:
                     self.log(f"== {name} was finished by an earlier attempt")
-                    return None
-                result = action()
-                self.scratch.note_finished(steps[name])
-                return result
+                else:
+                    action()
+                    self.scratch.note_finished(steps[name])
 
-            return self.record(name, once)
+            self.record(name, once)
 
         return record
 
