@@ -19,7 +19,7 @@ from imagefactory.core.config import Config
 from imagefactory.core.errors import Conflict, NotFound, RequestError
 from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
 from imagefactory.core.secret import Secret
-from imagefactory.store.rows import Event, Summary
+from imagefactory.store.rows import Claim, Event, Summary
 
 ImageT = TypeVar("ImageT", bound=Image)
 Given = Mapping[str, Any] | None
@@ -36,6 +36,7 @@ class Factory:
     """
 
     workshop: Workshop
+    claim: Claim | None = None  #: the idempotency key that is to stand for what is created
 
     # Creating
 
@@ -314,7 +315,7 @@ class Factory:
         waits = self._is_under_way(first.parent_id)
         rows = [first.to(Status.PENDING) if waits else first]
         rows += [image.to(Status.PENDING) for image in rest]
-        self.workshop.store.add(*rows)
+        self.workshop.store.add(*rows, claim=self.claim)
         for image in rows:
             self.workshop.bodies.describe(image)
         # Who settles the parent hands its children in; he may have looked before ours was there.

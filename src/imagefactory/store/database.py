@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, overload
 
-from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, case, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from imagefactory.core.errors import Conflict, NotFound, StoreError
@@ -19,6 +19,7 @@ from imagefactory.store.meta import has, metadata
 from imagefactory.store.outbox import Callback
 from imagefactory.store.rows import (
     Body,
+    Claim,
     Event,
     Summary,
     columns_of,
@@ -27,7 +28,7 @@ from imagefactory.store.rows import (
     summary_from,
     unstorable,
 )
-from imagefactory.store.schema import SEAL, bodies, credentials, events, images, nonces, replies
+from imagefactory.store.schema import SEAL, bodies, credentials, events, images, replies
 from imagefactory.store.sealing import Seal
 
 ImageT = TypeVar("ImageT", bound=Image)
@@ -79,8 +80,11 @@ class Store:
             raise _missing(id, kind)
         return image
 
-    def add(self, *new: Image) -> None:
-        """Record new images, all or none. `Conflict` when an id is taken or a parent does not exist."""
+    def add(self, *new: Image, claim: Claim | None = None) -> None:
+        """Record new images, all or none. `Conflict` when an id is taken or a parent does not exist.
+
+        A claimed key stands for the last of them from then on, until that is deleted.
+        """
         with self._writing() as connection:
             if new:
                 connection.execute(
@@ -90,6 +94,8 @@ class Store:
                 _tell(connection, image)
                 if image.status is Status.PENDING:
                     outbox.post(connection, image, seal_of(connection))
+            if claim is not None:
+                connection.execute(update(replies).where(_held(claim)).values(image_id=new[-1].id))
 
     def save(self, image: ImageT) -> ImageT:
         """Record a changed image; gives it back as it is stored now.
@@ -304,50 +310,32 @@ class Store:
 
     # Requests: what must not, or shall not, have an effect twice
 
-    def use_nonce(self, client: str, nonce: str, *, until: datetime) -> bool:
-        """Whether a client uses this nonce for the first time; it is remembered until then."""
-        with self._writing() as connection:
-            connection.execute(delete(nonces).where(nonces.c.expires < now()))
-            used = select(nonces.c.nonce).where(nonces.c.client == client, nonces.c.nonce == nonce)
-            if connection.scalar(used) is not None:
-                return False
-            connection.execute(insert(nonces).values(client=client, nonce=nonce, expires=until))
-            return True
-
-    def claim(self, client: str, key: str, *, digest: str, patience: timedelta) -> str | None:
+    def claim(self, claim: Claim, *, digest: str, patience: timedelta) -> str | None:
         """The image that this client got under an idempotency key; None when it is now to be made.
 
-        Then `fulfil` or `release` has to follow. `Conflict` when the key stands for another request, or
+        Then `add` or `release` has to follow. `Conflict` when the key stands for another request, or
         for one that is being answered; one that took longer than `patience` was lost in a crash.
         """
-        mine = (replies.c.client == client) & (replies.c.key == key)
-        row = {"client": client, "key": key, "digest": digest, "claimed": now()}
+        row = {**asdict(claim), "digest": digest, "claimed": now()}
         with self._writing() as connection:
-            known = connection.execute(select(replies).where(mine)).mappings().one_or_none()
+            known = connection.execute(select(replies).where(_held(claim))).mappings().one_or_none()
             if known is None or (known["image_id"] is None and known["claimed"] + patience < now()):
-                connection.execute(delete(replies).where(mine))
+                connection.execute(delete(replies).where(_held(claim)))
                 connection.execute(insert(replies).values(row))
                 return None
         if known["digest"] != digest:
-            msg = f'The idempotency key "{key}" was used for another request'
+            msg = f'The idempotency key "{claim.key}" was used for another request'
             raise Conflict(msg, hint="Choose a new key for each image")
         if known["image_id"] is None:
-            msg = f'The request with the idempotency key "{key}" is still being answered'
+            msg = f'The request with the idempotency key "{claim.key}" is still being answered'
             raise Conflict(msg, hint="Try again in a moment")
         image_id: str = known["image_id"]
         return image_id
 
-    def fulfil(self, client: str, key: str, image_id: str) -> None:
-        """Note which image a claimed key stands for, until that image is deleted."""
+    def release(self, claim: Claim) -> None:
+        """Give back a claimed key, unless it stands for an image by now."""
         with self._writing() as connection:
-            mine = (replies.c.client == client) & (replies.c.key == key)
-            connection.execute(update(replies).where(mine).values(image_id=image_id))
-
-    def release(self, client: str, key: str) -> None:
-        """Give back a claimed key whose request came to nothing."""
-        with self._writing() as connection:
-            mine = (replies.c.client == client) & (replies.c.key == key)
-            connection.execute(delete(replies).where(mine, replies.c.image_id.is_(None)))
+            connection.execute(delete(replies).where(_held(claim), replies.c.image_id.is_(None)))
 
     def _images(self, *conditions: Any) -> tuple[Image, ...]:
         wanted = select(images).where(*conditions).order_by(images.c.number)
@@ -365,6 +353,10 @@ class Store:
         writer = self.engine.execution_options(**{WRITE: True})
         with _told_simply(self.engine), self.writers, writer.begin() as connection:
             yield connection
+
+
+def _held(claim: Claim) -> ColumnElement[bool]:
+    return (replies.c.client == claim.client) & (replies.c.key == claim.key)
 
 
 def seal_of(connection: Connection) -> Seal:

@@ -48,6 +48,14 @@ class Body:
     sha256: str  #: 64 lower-case hex digits
 
 
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """An idempotency key that a client has chosen for an image."""
+
+    client: str
+    key: str
+
+
 def columns_of(image: Image, seal: Seal) -> dict[str, Any]:
     """The columns of an image's row; those that its kind lacks are null. `RequestError`, see `sealed`."""
     columns: dict[str, Any] = {name: getattr(image, name, None) for name in _COLUMNS}

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION: Final = "0006"  #: the newest in `migrations/versions`
+REVISION: Final = "0007"  #: the newest in `migrations/versions`
 SEAL: Final = "imagefactory_seal"  #: the execution option of an engine that has its `Seal`
 
 
@@ -116,16 +116,6 @@ bodies: Final = Table(
     Column("image_id", IDENTIFIER, ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
-)
-
-# What no client may send again (RFC 5849, 3.3); a nonce is forgotten when its timestamp is too old.
-nonces: Final = Table(
-    "nonces",
-    metadata,
-    Column("client", Text, primary_key=True),
-    Column("nonce", Text, primary_key=True),
-    Column("expires", Moment, nullable=False),
-    Index("nonces_by_expiry", "expires"),
 )
 
 # Which image a client got for an idempotency key; null while the request is being answered.

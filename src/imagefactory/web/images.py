@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
@@ -14,11 +14,12 @@ from fastapi import Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import WithJsonSchema
 
+from imagefactory.builds.factory import Factory
 from imagefactory.core.errors import RequestError
 from imagefactory.core.images import BaseImage, Image, Status, TargetImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import REDACTED, Secret
-from imagefactory.store.rows import Summary
+from imagefactory.store.rows import Claim, Summary
 from imagefactory.web import views
 from imagefactory.web.bodies import Body, Parsed
 from imagefactory.web.negotiation import Negotiated
@@ -93,7 +94,7 @@ class Collection:
         """Begins to build an image; poll it, or follow its events, until it is COMPLETE or FAILED."""
         fields = {**request.path_params, **body.fields(self.kind.noun)}
         if idempotency_key is None:
-            image = self._create(site, fields)
+            image = self._create(site.factory, fields)
         else:
             image = self._create_once(site, fields, client_of(request), idempotency_key)
         response = answer(views.created(image, site.here(request)), HTTPStatus.ACCEPTED)
@@ -123,31 +124,28 @@ class Collection:
 
     def _create_once(self, site: Site, fields: Mapping[str, Any], client: str, key: str) -> Image:
         store = site.factory.workshop.store
+        claim = Claim(client=client, key=key)
         digest = _digest(self.kind, fields)
-        image_id = store.claim(client, key, digest=digest, patience=_PATIENCE)
+        image_id = store.claim(claim, digest=digest, patience=_PATIENCE)
         if image_id is not None:
             return site.factory.image(self.kind, image_id)
-        made = None
         try:
-            made = self._create(site, fields)
-            store.fulfil(client, key, made.id)
+            return self._create(replace(site.factory, claim=claim), fields)
         finally:
-            if made is None:
-                store.release(client, key)
-        return made
+            store.release(claim)
 
-    def _create(self, site: Site, fields: Mapping[str, Any]) -> Image:
+    def _create(self, factory: Factory, fields: Mapping[str, Any]) -> Image:
         template, parameters = fields.get("template"), _parameters(fields)
         if self.kind is BaseImage:
-            return site.factory.create_base_image(template=template, parameters=parameters)
+            return factory.create_base_image(template=template, parameters=parameters)
         if self.kind is TargetImage:
-            return site.factory.create_target_image(
+            return factory.create_target_image(
                 target=fields.get("target"),
                 base_image_id=fields.get("base_image_id"),
                 template=template,
                 parameters=parameters,
             )
-        return site.factory.create_provider_image(
+        return factory.create_provider_image(
             provider=_definition(fields.get("provider")),
             credentials=_secret(fields.get("credentials")),
             target=fields.get("target"),
