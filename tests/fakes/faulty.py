@@ -1,10 +1,12 @@
 """An HTTP proxy on loopback that stands before a cloud's servers, and lets one request go wrong."""
 
+import base64
+import hashlib
 import http.client
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -59,6 +61,7 @@ class _Front:
     server: str  #: URL without a path
     url: str
     port: int
+    checks_md5: bool
 
 
 class Faulty:
@@ -73,13 +76,20 @@ class Faulty:
         self._at = 0
         self._kill: Callable[[], None] = lambda: None
 
-    def front(self, url: str) -> str:
-        """An address that leads to this server, to be used in its place."""
+    def front(self, url: str, *, checks_md5: bool = False) -> str:
+        """An address that leads to this server, to be used in its place.
+
+        `checks_md5` refuses a body that is not what its `Content-MD5` says, for an emulator that does
+        not do what the real server is documented to do.
+        """
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         parts = urlsplit(url)
         front = _Front(
-            server=f"{parts.scheme}://{parts.netloc}", url=f"http://127.0.0.1:{port}", port=port
+            server=f"{parts.scheme}://{parts.netloc}",
+            url=f"http://127.0.0.1:{port}",
+            port=port,
+            checks_md5=checks_md5,
         )
         with self._lock:
             self._fronts.append(front)
@@ -161,7 +171,7 @@ class Faulty:
     def _serve(self, client: socket.socket, address: Any, front: _Front) -> None:
         with client, suppress(OSError, http.client.HTTPException):
             client.settimeout(_LIMIT)
-            _Exchange(client, address, self, front.server)
+            _Exchange(client, address, self, front)
 
 
 @contextmanager
@@ -179,9 +189,10 @@ class _Exchange(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, client: socket.socket, address: Any, faulty: Faulty, server: str) -> None:
+    def __init__(self, client: socket.socket, address: Any, faulty: Faulty, front: _Front) -> None:
         self._faulty = faulty
-        self._server = urlsplit(server)
+        self._server = urlsplit(front.server)
+        self._checks_md5 = front.checks_md5
         self._sent = 0
         super().__init__(client, address, faulty)  # type: ignore[arg-type]
 
@@ -197,18 +208,19 @@ class _Exchange(BaseHTTPRequestHandler):
             self._drain()
             self._answer_canned(*_CANNED[fault])
             return
-        with self._forwarded(fault, length) as answer:
-            if answer is not None:
-                self._answer(answer, fault)
+        body = self._believed(self._passing(fault, length))
+        if body is None:
+            self._answer_canned(HTTPStatus.BAD_REQUEST, {"x-ms-error-code": "Md5Mismatch"})
+            return
+        with self._forwarded(body) as answer:
+            self._answer(answer, fault)
 
     def log_message(self, *_words: Any) -> None:
         pass
 
     @contextmanager
-    def _forwarded(
-        self, fault: Fault | None, length: int
-    ) -> Iterator[http.client.HTTPResponse | None]:
-        """The server's answer; None when the client is not there any more."""
+    def _forwarded(self, body: Iterable[bytes]) -> Iterator[http.client.HTTPResponse]:
+        """The server's answer."""
         server = http.client.HTTPConnection(self._server.netloc, timeout=_LIMIT)
         try:
             server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -219,17 +231,30 @@ class _Exchange(BaseHTTPRequestHandler):
             if chunked:
                 server.putheader("Transfer-Encoding", "chunked")
             server.endheaders()
-            for piece in self._body():
-                if fault is Fault.KILLED_SENDING and 2 * self._sent >= length:
-                    self._faulty.kill()
-                    yield None
-                    return
-                self._pass(server, self._damaged(piece, fault, length), chunked=chunked)
+            for piece in body:
+                server.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
             if chunked:
                 server.send(b"0\r\n\r\n")
             yield server.getresponse()
         finally:
             server.close()
+
+    def _passing(self, fault: Fault | None, length: int) -> Iterator[bytes]:
+        """The body as it arrives, if the client lives so long."""
+        for piece in self._body():
+            if fault is Fault.KILLED_SENDING and 2 * self._sent >= length:
+                self._faulty.kill()
+                raise ConnectionAbortedError
+            yield self._damaged(piece, fault, length)
+
+    def _believed(self, body: Iterator[bytes]) -> Iterable[bytes] | None:
+        """The body, unless it is to be checked and is not what its `Content-MD5` says."""
+        stated = self.headers.get("Content-MD5")
+        if not self._checks_md5 or stated is None:
+            return body
+        whole = b"".join(body)
+        digest = hashlib.md5(whole, usedforsecurity=False).digest()
+        return [whole] if stated == base64.b64encode(digest).decode() else None
 
     def _body(self) -> Iterator[bytes]:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
@@ -251,10 +276,6 @@ class _Exchange(BaseHTTPRequestHandler):
             place = length // 2 - before
             return piece[:place] + bytes([piece[place] ^ 0xFF]) + piece[place + 1 :]
         return piece
-
-    @staticmethod
-    def _pass(server: http.client.HTTPConnection, piece: bytes, *, chunked: bool) -> None:
-        server.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
 
     def _drain(self) -> None:
         for _piece in self._body():

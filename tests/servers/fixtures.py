@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from servers import azurite as azurite_server
+from servers.azurite import Azurite
 from servers.openstack import OpenStackServers, running
 
 
@@ -12,3 +14,10 @@ def glance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStackServer
     """A real Keystone and a real Glance."""
     with running(tmp_path_factory.mktemp("openstack")) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Microsoft's emulator of Azure's blobs."""
+    with azurite_server.running(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
