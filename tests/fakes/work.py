@@ -1,7 +1,7 @@
 """Durable work that is neither durable nor done before the test says so."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TypeVar
 
@@ -30,6 +30,9 @@ class Inbox:
 
     def forget(self, *, older_than: timedelta) -> None:
         pass
+
+    def counts(self) -> Mapping[State, int]:
+        return {State.WAITING: len(self.jobs), State.RUNNING: 0}
 
     def active(self) -> frozenset[str]:
         return frozenset(image_id for _, image_id in self.jobs)

@@ -87,6 +87,7 @@ def test_every_protected_operation_names_the_refusal(document: dict[str, Any]) -
     assert open_ == {
         "/healthz",
         "/readyz",
+        "/metrics",
         "/imagefactory",
         "/imagefactory/docs",
         "/imagefactory/jeos",

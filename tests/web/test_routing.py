@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from fakes.api import ROOT, TDL, Api, an_api
+from imagefactory.builds.workshop import executors
 from imagefactory.store.database import Store
 
 IMAGES: Final = ("GET", "HEAD", "POST")
@@ -179,6 +180,15 @@ def test_ready_made_images(tmp_path: Path) -> None:
 
 def test_the_process_says_that_it_is_well(tmp_path: Path) -> None:
     with an_api(tmp_path / "state", no_oauth=False) as api:
-        for path in ("/healthz", "/readyz"):
-            answer = api.http.get(path)
-            assert (answer.status_code, json.loads(answer.text)) == (200, {"status": "ok"})
+        answer = api.http.get("/healthz")
+        assert (answer.status_code, json.loads(answer.text)) == (200, {"status": "ok"})
+
+
+def test_a_factory_is_ready_when_somebody_works(tmp_path: Path) -> None:
+    with an_api(tmp_path / "state", no_oauth=False) as api:
+        answer = api.http.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "No worker is alive"})
+        with executors(api.shop.workshop.config).live("local", patience=0):
+            answer = api.http.get("/readyz")
+            assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        assert api.http.get("/readyz").status_code == 503

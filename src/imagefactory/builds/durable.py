@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -83,6 +83,10 @@ class DurableWork:
         before = datetime.now(UTC) - older_than
         ended = self._jobs(states=_ENDED, completed_before=before.isoformat())
         self._client().delete_workflows([job.workflow_id for job in ended])
+
+    def counts(self) -> Mapping[State, int]:
+        waiting, begun = (len(self._jobs(states=states)) for states in (_WAITING, [_BEGUN]))
+        return {State.WAITING: waiting, State.RUNNING: begun}
 
     def active(self) -> frozenset[str]:
         jobs = self._jobs(states=[*_WAITING, _BEGUN])

@@ -50,6 +50,10 @@ class Executors:
         finally:
             self._release(name, handle)
 
+    def any_alive(self) -> bool:
+        """Whether somebody works on jobs at all."""
+        return any(map(_is_held, self.folder.glob("*.lock")))
+
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.lock"
 
@@ -73,3 +77,14 @@ class Executors:
     def _release(self, name: str, handle: int) -> None:
         self._path(name).unlink(missing_ok=True)
         os.close(handle)
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False

@@ -1,6 +1,6 @@
 """The port to the durable engine: which jobs there are, and what can be asked about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -68,6 +68,10 @@ class Work(Protocol):
 
     def forget(self, *, older_than: timedelta) -> None:
         """Drop what is kept of jobs that ended so long ago."""
+        ...
+
+    def counts(self) -> Mapping[State, int]:
+        """How many jobs wait, and how many run."""
         ...
 
     def active(self) -> frozenset[str]:

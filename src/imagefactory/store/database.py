@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, overload
 
-from sqlalchemy import ColumnElement, Connection, Engine, case, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    case,
+    delete,
+    extract,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from imagefactory.core.errors import Conflict, NotFound, StoreError
@@ -22,6 +33,7 @@ from imagefactory.store.rows import (
     Claim,
     Event,
     Summary,
+    Tally,
     columns_of,
     event_from,
     image_from,
@@ -33,7 +45,7 @@ from imagefactory.store.sealing import Seal
 
 ImageT = TypeVar("ImageT", bound=Image)
 
-_SUMMARY: Final = [images.c[field.name] for field in fields(Summary) if field.name != "noun"]
+_SUMMARY: Final = [images.c[field.name] for field in fields(Summary)]
 _METADATA: Final = {"identifier": images.c.id, "type": images.c.kind, "status": images.c.status}
 _UNFINISHED: Final = frozenset(Status) - SETTLED
 
@@ -212,6 +224,17 @@ class Store:
             if has(metadata(image, body=storage / f"{image.id}.body"), spec)
         )
 
+    def tallies(self) -> tuple[Tally, ...]:
+        """How many images of each kind there are in each status."""
+        took = extract("epoch", images.c.updated) - extract("epoch", images.c.created)
+        counted = select(images.c.kind, images.c.status, func.count(), func.sum(took))
+        with self._reading() as connection:
+            rows = connection.execute(counted.group_by(images.c.kind, images.c.status))
+            return tuple(
+                Tally(kind=kind, status=Status(status), count=count, seconds=float(seconds))
+                for kind, status, count, seconds in rows
+            )
+
     def ids(self) -> frozenset[str]:
         """The ids of all images."""
         with self._reading() as connection:
@@ -287,6 +310,11 @@ class Store:
         with self._reading() as connection:
             row = connection.execute(wanted).one_or_none()
             return None if row is None else Body(size=row.size, sha256=row.sha256)
+
+    def bytes_of_bodies(self) -> int:
+        """The sizes of all bodies together, holes included."""
+        with self._reading() as connection:
+            return connection.scalar(select(func.sum(bodies.c.size))) or 0
 
     # Credentials, sealed: the key is in `Vault`
 

@@ -27,6 +27,16 @@ class Summary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How many images of one kind are in one status."""
+
+    kind: str  #: e.g. `BaseImage`
+    status: Status
+    count: int
+    seconds: float  #: from their requests to their last changes, all together
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """One change of an image that people can see. `id` only grows."""
 

@@ -1,9 +1,12 @@
 """What the API says of itself: its version, and the plugins that it builds and pushes with."""
 
+from http import HTTPStatus
+
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from imagefactory import __version__
+from imagefactory.builds.workshop import executors
 from imagefactory.core.errors import NotFound
 from imagefactory.web import views
 from imagefactory.web.negotiation import Negotiated
@@ -41,6 +44,9 @@ def health() -> Response:
 
 
 def readiness(site: Here) -> Response:
-    """Whether the store answers too."""
+    """Whether requests will be carried out: the store and the durable engine answer, and a worker lives."""
     site.factory.workshop.store.last_event()
+    site.factory.workshop.work.counts()
+    if not executors(site.config).any_alive():
+        return JSONResponse({"status": "No worker is alive"}, HTTPStatus.SERVICE_UNAVAILABLE)
     return JSONResponse({"status": "ok"})

@@ -8,7 +8,7 @@ from imagefactory import __version__
 from imagefactory.builds.factory import Factory
 from imagefactory.core.secret import Secret
 from imagefactory.store.nonces import Nonces
-from imagefactory.web import errors, routes
+from imagefactory.web import errors, metrics, routes
 from imagefactory.web.site import Site, networks
 
 
@@ -33,6 +33,8 @@ def make_app(factory: Factory, *, clients: Mapping[str, Secret], nonces: Nonces)
         nonces=nonces,
         proxies=networks(config.trusted_proxies),
     )
+    app.state.metrics = metrics.registry_of(factory)
+    app.add_middleware(metrics.Measured, registry=app.state.metrics)
     errors.install(app)
     routes.install(app, factory)
     return app

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from imagefactory.builds.factory import Factory
 from imagefactory.core.images import KINDS, BaseImage, Image, ProviderImage, TargetImage
-from imagefactory.web import about, docs, jeos, openapi, targets, templates
+from imagefactory.web import about, docs, jeos, metrics, openapi, targets, templates
 from imagefactory.web.control import Control
 from imagefactory.web.images import Collection
 from imagefactory.web.outputs import OCTETS, Outputs
@@ -91,7 +91,11 @@ def _about(routes: Routes) -> None:
 def _operations(routes: Routes) -> None:
     health = {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}}
     routes.add("/healthz", about.health, methods=READ, guards=[], content=health)
-    routes.add("/readyz", about.readiness, methods=READ, guards=[], content=health)
+    routes.add(
+        "/readyz", about.readiness, methods=READ, guards=[], content=health, others={503: health}
+    )
+    figures = {"text/plain": {"schema": {"type": "string"}}}
+    routes.add("/metrics", metrics.show, methods=READ, guards=[], content=figures)
 
 
 def _targets(routes: Routes) -> None:

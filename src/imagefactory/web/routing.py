@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import Depends, FastAPI, Response
@@ -38,9 +39,13 @@ class Routes:
         status: int = HTTPStatus.OK,
         content: Mapping[str, Any] | None = None,
         errors: tuple[int, ...] = (),
+        others: Mapping[int, Mapping[str, Any]] = MappingProxyType({}),
         body: Mapping[str, Any] | None = None,
     ) -> None:
-        """A route; `guards` run before the endpoint, in this order."""
+        """A route; `guards` run before the endpoint, in this order.
+
+        `others` are statuses that are no errors, and what they come with.
+        """
         protected = CLIENT in guards or READER in guards
         if protected:
             errors = (401, *errors)
@@ -58,9 +63,16 @@ class Routes:
             status_code=status,
             response_class=Response,
             response_model=None,
-            responses={status: success, **openapi.failures(*errors)},
+            responses={status: success, **openapi.failures(*errors), **_described(others)},
             openapi_extra={**extra, **(body or {})},
             operation_id=f"{endpoint.__name__}_{self.name}".rstrip("_"),
             tags=[self.tag],
             include_in_schema=self.documented,
         )
+
+
+def _described(others: Mapping[int, Mapping[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status, content in others.items()
+    }
