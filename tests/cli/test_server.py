@@ -117,6 +117,11 @@ def test_a_cascade_and_all_that_is_told_of_it(
         both(run, served, *words.split(), ids=target)
     for words in ("artifacts ID nosuch", "retry ID", "cancel ID"):
         assert both(run, served, *words.split(), ids=target).status == 1
+    here, there = (
+        each("diff", *pair) for each, *pair in zip((run, served), base, target, strict=True)
+    )
+    assert plain(there) == plain(here)
+    assert there.out.startswith("~ size ")
     both(run, served, "images")
     both(run, served, "images", '{"type": "TargetImage", "status": "COMPLETE"}', "--output", "json")
     both(run, served, "images", '{"status": "FAILED"}', "--output", "json")

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from imagefactory.builds import artifacts, requests
 from imagefactory.builds.artifacts import Artifact
+from imagefactory.builds.comparison import Comparison
 from imagefactory.builds.events import LOG
 from imagefactory.builds.receivers import check_receivers, with_receivers
 from imagefactory.builds.settle import UNDER_WAY
@@ -185,6 +186,12 @@ class Factory:
         msg = f"No artifact found with name: {name}"
         raise NotFound(msg)
 
+    def diff(self, image_id: str, other_id: str) -> Mapping[str, Any]:
+        """How the second image differs from the first: size, kernel arguments, packages and files."""
+        store, artifacts = self.workshop.store, self.workshop.config.artifacts
+        old, new = store.image(image_id), store.image(other_id)
+        return Comparison(store=store, artifacts=artifacts)(old, new)
+
     def plugins(self) -> Sequence[Mapping[str, Any]]:
         """What all plugins say of themselves, those that cannot be used included."""
         return self.workshop.planner.registry.infos()
@@ -272,9 +279,7 @@ class Factory:
         requests.check_plan(self.workshop.planner, image)
         return image
 
-    def _target(
-        self, target: str, base: BaseImage | TargetImage, parameters: Given
-    ) -> TargetImage:
+    def _target(self, target: str, base: BaseImage | TargetImage, parameters: Given) -> TargetImage:
         image = TargetImage(
             id=requests.new_id(),
             template=base.template,

@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "completion": "completion:completion",
     "convert": "convert:convert",
     "delete": "control:delete",
+    "diff": "diff:diff",
     "doctor": "doctor:doctor",
     "events": "log:events",
     "formats": "convert:formats",

@@ -135,6 +135,15 @@ class Remote:
         with self.connection.stream("GET", path) as response:
             yield response.iter_bytes(_CHUNK)
 
+    def diff(self, image_id: str, other_id: str) -> Mapping[str, Any]:
+        """How the second image differs from the first."""
+        if self.find(other_id) is None:
+            raise _missing(other_id)
+        facts: Mapping[str, Any] = self.connection.get(f"{self._path(image_id)}/diff/{other_id}")[
+            "diff"
+        ]
+        return facts
+
     def plugins(self) -> Sequence[Mapping[str, Any]]:
         """What all plugins say of themselves."""
         return [_plain(plugin) for plugin in self.connection.get("/plugins")["plugins"]]
@@ -192,8 +201,7 @@ class Remote:
 
     def _path(self, image_id: str) -> str:
         if image_id not in self.nouns and self.find(image_id) is None:
-            msg = f"No image found with id: {image_id}"
-            raise NotFound(msg)
+            raise _missing(image_id)
         return f"/{self.nouns[image_id]}s/{_part(image_id)}"
 
     def _image(self, noun: str, view: Mapping[str, Any]) -> Image:
@@ -224,6 +232,10 @@ class Remote:
                     provider_account_identifier=view["provider_account_identifier"],
                 )
         return BaseImage(**common)
+
+
+def _missing(image_id: str) -> NotFound:
+    return NotFound(f"No image found with id: {image_id}")
 
 
 def _part(text: str) -> str:

@@ -78,6 +78,14 @@ class Outputs:
         msg = f"No artifact found with name: {name}"
         raise NotFound(msg)
 
+    def diff(self, site: Here, answer: Negotiated, image_id: str, other_id: str) -> Response:
+        """How another image differs from this one: size, kernel arguments, packages and files.
+
+        What one of the two has no record of is null.
+        """
+        site.factory.image(self.kind, image_id)
+        return answer({"diff": site.factory.diff(image_id, other_id)})
+
     def _artifacts(self, site: Site, image_id: str) -> Sequence[Artifact]:
         site.factory.image(self.kind, image_id)
         return site.factory.artifacts(image_id)

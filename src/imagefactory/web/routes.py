@@ -239,3 +239,11 @@ def _files(routes: Routes, kind: type[Image], newest: Newest) -> None:
         content={"*/*": {}},
         errors=(404, 416),
     )
+    routes.add(
+        "/{image_id}/diff/{other_id}",
+        outputs.diff,
+        methods=READ,
+        guards=[CLIENT, ACCEPT],
+        content=openapi.shown("Difference"),
+        errors=(404,),
+    )

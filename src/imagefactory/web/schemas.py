@@ -78,6 +78,7 @@ def components() -> dict[str, Schema]:
             {"provider": record(_keys("provider") | {"target": _reference("target")})}
         ),
         "Artifacts": many("artifact", _artifact()),
+        "Difference": _difference(),
         "TemplateCheck": _check(),
         "TemplateRequest": record({"template": _TEMPLATE}),
         "DeleteRequest": _deletion(),
@@ -163,6 +164,28 @@ def _target() -> Schema:
 def _artifact() -> Schema:
     size: Schema = {"type": "integer", "minimum": 0}
     return record({"_type": {"const": "artifact"}, "name": TEXT, "size": size, "href": _ADDRESS})
+
+
+def _difference() -> Schema:
+    """What differs; null stands for what was not recorded, or is not there."""
+
+    def changes(noun: str, key: str, value: Schema) -> Schema:
+        change = record({key: TEXT, "from": value, "to": value})
+        return {"anyOf": [{"type": "array", "items": record({noun: change})}, {"type": "null"}]}
+
+    side = record({"id": TEXT, "size": {"type": ["integer", "null"], "minimum": 0}})
+    entry = record(
+        dict.fromkeys(("type", "mode", "owner"), TEXT)
+        | {"size": {"type": "integer"}, "sha256": _NULLABLE, "link": _NULLABLE}
+    )
+    facts = {
+        "from": side,
+        "to": side,
+        "kernel_arguments": changes("kernel_argument", "argument", {"type": ["boolean", "null"]}),
+        "packages": changes("package", "name", _NULLABLE),
+        "files": changes("file", "path", {"anyOf": [entry, {"type": "null"}]}),
+    }
+    return record({"diff": record(facts)})
 
 
 def _check() -> Schema:
