@@ -1,5 +1,6 @@
 """A tree made of a lock's packages by its own dpkg and apt, with nothing left of how it was made."""
 
+import gzip
 import hashlib
 import re
 import subprocess
@@ -16,10 +17,12 @@ from imagefactory.core import template as tdl
 from imagefactory.core.config import Config
 from imagefactory.core.errors import PackageError
 from imagefactory.core.icicle import parse as parse_icicle
+from imagefactory.core.inventory import Inventory
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.template import Package, Repository
 from imagefactory.engine.bom import DescribePackages
 from imagefactory.engine.command import Tools
+from imagefactory.engine.inventory import write_inventory
 from imagefactory.engine.packages.apt import ResolveApt
 from imagefactory.engine.packages.apt_install import InstallBase, InstallPackages
 from imagefactory.engine.packages.apt_repositories import AddRepositories, RemoveRepositories
@@ -214,6 +217,22 @@ def test_the_icicle_lists_what_is_installed(build: Build) -> None:
     assert {one.name: one.extra for one in icicle.packages} == {
         name: f"{name},{version}" for name, version in locked.items()
     }
+
+
+@pytest.mark.usefixtures("tree")
+def test_the_inventory_is_what_the_tree_holds(build: Build) -> None:
+    write_inventory(build)
+    first = (build.artifacts / "inventory.json.gz").read_bytes()
+    found = Inventory.loads(gzip.decompress(first).decode())
+    assert len(first) < 3 << 20
+    probe = "stat -c '%a %u:%g %s' /usr/bin/env; sha256sum /usr/bin/env; readlink /bin"
+    [mode, owner, size, digest, _, link] = " ".join(guest(Tree.load(build), probe)).split()
+    entry = found.files["/usr/bin/env"]
+    assert (entry.mode, entry.owner, entry.size, entry.sha256) == (mode, owner, int(size), digest)
+    assert found.files["/bin"].link == link
+    assert all(entry.sha256 for entry in found.files.values() if entry.type == "f")
+    write_inventory(build)
+    assert (build.artifacts / "inventory.json.gz").read_bytes() == first
 
 
 @pytest.mark.usefixtures("tree")
