@@ -48,9 +48,14 @@ class Visitor:
     heard: dict[str, bytes] = field(default_factory=dict)
 
     def ask(
-        self, method: Literal["GET", "POST", "DELETE"], path: str, body: bytes = b"", *, key: str | None = SECRETS["oauth"],
+        self,
+        method: Literal["GET", "POST", "DELETE"],
+        path: str,
+        body: bytes = b"",
+        *,
+        key: str | None = SECRETS["oauth"],
         **headers: str,
-    ) -> httpx2.Response:  # fmt: skip
+    ) -> httpx2.Response:
         """A request, signed with this key if there is one."""
         url, sent = self.daemon.url + path, {k.replace("_", "-"): v for k, v in headers.items()}
         if key is not None:
