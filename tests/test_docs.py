@@ -1,17 +1,12 @@
 """What the documentation says about the program, compared with the program."""
 
 import re
-import types
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from imagefactory.core import errors
-from imagefactory.core.config import Config
-from imagefactory.core.images import ProviderImage
-from imagefactory.core.secret import Secret
-from imagefactory.plugins.contract import Cloud
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
@@ -46,24 +41,3 @@ def test_the_tree_of_errors_is_drawn_completely() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text("utf-8"))
     assert not [target for target in targets if not (page.parent / target).exists()]
-
-
-def test_the_cloud_that_the_documentation_shows_works(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "extending.md").read_text("utf-8")
-    example = re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    assert example
-    module = types.ModuleType("shelf")
-    exec(compile(example[1], "docs/extending.md", "exec"), vars(module))
-    cloud: Cloud[Any] = module.Shelf(Config())
-    login = cloud.login(str(tmp_path), Secret("hush"))
-    assert "hush" not in repr(login)
-    cloud.check(login)
-    disk = tmp_path / "disk"
-    disk.write_bytes(b"a disk")
-    image = ProviderImage(id="1", target="shelf", provider=str(tmp_path))
-    assert cloud.find(image.id, login) is None
-    pushed = cloud.push(image, disk, login, lambda _percent, _activity=None: None)
-    assert cloud.find(image.id, login) == pushed
-    cloud.delete(pushed.identifier, login)
-    cloud.delete(pushed.identifier, login)
-    assert cloud.find(image.id, login) is None
