@@ -252,3 +252,33 @@ def test_a_log_of_no_image_is_no_path(shop: Shop) -> None:
     for image_id in (UNKNOWN, "../../etc/passwd"):
         with pytest.raises(NotFound):
             shop.factory.log_file(image_id)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("boot_tset", 'Did you mean "boot_test"?'),
+        ("step9", 'Did you mean "step2" or "step1" or "step0"?'),
+        ("xyzzy", 'Leave it out, or leave out "strict"'),
+    ],
+)
+def test_an_unknown_parameter_is_refused_where_all_is_to_be_understood(
+    shop: Shop, name: str, hint: str
+) -> None:
+    usual = {name: "1", "step1": "work", "ec2_ami_type": "ebs", "labels": {}}
+    shop.factory.create_target_image(target="fake", template=a_template(), parameters=usual)
+    known = len(shop.factory.images())
+    with pytest.raises(RequestError, match=f'The parameter "{name}" is unknown') as refused:
+        shop.factory.create_target_image(
+            target="fake", template=a_template(), parameters={**usual, "strict": True}
+        )
+    assert refused.value.hint == hint
+    assert len(shop.factory.images()) == known
+    del usual[name]
+    shop.factory.create_base_image(template=a_template(), parameters={**usual, "strict": "yes"})
+
+
+@pytest.mark.parametrize("labels", ["red", ["red"], {"team": None}, {"team": {"a": "b"}}, 5])
+def test_labels_are_texts(shop: Shop, labels: object) -> None:
+    with pytest.raises(RequestError, match='The parameter "labels" is not an object of texts'):
+        shop.factory.create_base_image(template=a_template(), parameters={"labels": labels})

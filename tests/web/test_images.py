@@ -323,3 +323,50 @@ def test_addresses_are_those_that_the_client_sees(
         near = api.at(client)
         (listed,) = near.get(f"{ROOT}/base_images", headers=headers).json()["base_images"]
         assert listed["base_image"]["href"].startswith(f"{origin}/imagefactory/base_images/")
+
+
+def test_images_are_found_by_the_labels_of_their_request(api: Api) -> None:
+    made = api.post(
+        "/target_images", "target_image", target="mock", template=TDL,
+        parameters={"labels": {"team": "web", "stage": "5"}},
+    )  # fmt: skip
+    xml = (
+        "<base_image><template><![CDATA[" + TDL + "]]></template>"
+        "<parameters><labels><stage>5</stage></labels></parameters></base_image>"
+    )
+    headers = {"content-type": "application/xml"}
+    assert api.http.post(f"{ROOT}/base_images", content=xml, headers=headers).status_code == 202
+    api.post("/base_images", "base_image", template=TDL)
+
+    def found(collection: str, query: str) -> int:
+        return len(api.http.get(f"{ROOT}/{collection}?{query}").json()[collection])
+
+    assert found("base_images", "label=stage=5") == 2
+    assert found("base_images", "label=stage=5&label=team=web") == 1
+    assert found("target_images", "label=team=web") == 1
+    assert found("base_images", "label=team=nobody") == 0
+    image = api.shop.factory.find(made["base_image_id"])
+    assert image is not None
+    assert (image.name, image.labels) == ("f17jeos", {"team": "web", "stage": "5"})
+    assert made["parameters"]["labels"] == {"team": "web", "stage": "5"}
+
+
+def test_a_snapshot_is_refused_where_no_cloud_makes_one(api: Api) -> None:
+    fields = {
+        "target": "mock",
+        "provider": "p",
+        "credentials": "c",
+        "parameters": {"snapshot": True},
+    }
+    for more, sentence in (
+        ({"template": TDL}, "No plugin offers snapshot-style builds"),
+        (
+            {"target_image_id": "x"},
+            "Must specify a template when requesting a snapshot-style build",
+        ),
+    ):
+        answer = api.http.post(f"{ROOT}/provider_images", json={"provider_image": fields | more})
+        assert (answer.status_code, answer.text.partition(". ")[0]) == (400, sentence)
+    fields["parameters"] = {"snapshot": False}
+    made = api.post("/provider_images", "provider_image", template=TDL, **fields)
+    assert made["parameters"] == {"snapshot": False}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagefactory.builds.planner import Planner
+from imagefactory.builds.strictness import refuse_unknown
 from imagefactory.core.errors import RequestError, TemplateError
 from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImage
 from imagefactory.core.masking import masked_text
@@ -122,6 +123,8 @@ def check_plan(
         if is_strict(image.parameters):
             raise
         return
+    if is_strict(image.parameters):
+        refuse_unknown(planner, template, image.parameters)
     _plan(planner, image, template, parameters=image.parameters, source=source)
 
 

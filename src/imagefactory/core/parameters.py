@@ -20,10 +20,11 @@ class Parameters:
     """
 
     given: Mapping[str, Any] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set, compare=False, repr=False)  #: keys that were read
 
     def boolean(self, key: str, *, default: bool) -> bool:
         """`yes`, `true`, `1`, `no`, `false`, `0` in any case, or a JSON boolean or number."""
-        match self.given.get(key):
+        match self._given(key):
             case None:
                 return default
             case bool() | int() as value:
@@ -37,7 +38,7 @@ class Parameters:
 
     def text(self, key: str, *, default: str | None = None) -> str | None:
         """A text; numbers are accepted as their digits."""
-        match self.given.get(key):
+        match self._given(key):
             case None:
                 return default
             case bool() as value:
@@ -49,7 +50,7 @@ class Parameters:
 
     def integer(self, key: str, *, default: int | None = None) -> int | None:
         """A whole number, or its digits as a text."""
-        match self.given.get(key):
+        match self._given(key):
             case None:
                 return default
             case bool() as value:
@@ -63,7 +64,7 @@ class Parameters:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; a text alone is a list of one, as forms and XML have it."""
-        match self.given.get(key):
+        match self._given(key):
             case None | "":
                 return ()
             case str() as text:
@@ -80,6 +81,10 @@ class Parameters:
             if choice == text:
                 return choice
         raise _wrong(key, text, "one of " + ", ".join(f'"{choice}"' for choice in choices))
+
+    def _given(self, key: str) -> Any:
+        self.asked.add(key)
+        return self.given.get(key)
 
 
 def _wrong(key: str, value: object, wanted: str) -> RequestError:
