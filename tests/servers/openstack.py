@@ -75,22 +75,23 @@ def running(state: Path) -> Iterator[OpenStackServers]:
     """Both servers, set up from nothing in some seconds, and gone at the end of the block."""
     binaries = programs()
     with ExitStack() as stack:
-        identity, image = (stack.enter_context(_listening()) for _ in range(2))
+        identity, image = (stack.enter_context(listening()) for _ in range(2))
         servers = OpenStackServers(
-            keystone=_address(identity),
-            glance=_address(image),
+            keystone=address(identity),
+            glance=address(image),
             store=state / "images",
             passwords={name: secrets.token_urlsafe(12) for name in (ADMIN, USER, "glance")},
         )
         _configure(servers, state)
         _prepare(servers, state, binaries)
-        stack.enter_context(_serving("keystone", identity, state, binaries))
+        stack.enter_context(serving("keystone", identity, state, binaries))
         _fill_keystone(servers)
-        stack.enter_context(_serving("glance", image, state, binaries))
+        stack.enter_context(serving("glance", image, state, binaries))
         yield servers
 
 
-def _listening() -> socket.socket:
+def listening() -> socket.socket:
+    """A socket on a free port of loopback, to be handed to a server."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     # The server sets it on the sockets that it makes itself; without it every answer waits 40 ms.
@@ -99,7 +100,8 @@ def _listening() -> socket.socket:
     return listener
 
 
-def _address(listener: socket.socket) -> str:
+def address(listener: socket.socket) -> str:
+    """The URL of a server that listens there."""
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
@@ -171,8 +173,9 @@ def _fill_keystone(servers: OpenStackServers) -> None:
 
 
 @contextmanager
-def _serving(name: str, listener: socket.socket, state: Path, binaries: Path) -> Iterator[None]:
-    handle, url, log = listener.fileno(), _address(listener), state / f"{name}.out"
+def serving(name: str, listener: socket.socket, state: Path, binaries: Path) -> Iterator[None]:
+    """One of the servers that `serve.py` knows, in a process of its own."""
+    handle, url, log = listener.fileno(), address(listener), state / f"{name}.out"
     # Isolated, or modules that lie beside the script would hide the servers' own.
     python = [str(binaries / "python"), "-I", "-W", "ignore", str(HERE / "serve.py")]
     config = {"OS_KEYSTONE_CONFIG_DIR": state, "OS_GLANCE_CONFIG_DIR": state}
