@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -64,6 +65,9 @@ def serve(config: Config, *, ready: Ready, set_up_log: Callable[[], None]) -> No
         worker = Supervisor(config, set_up_log=set_up_log)
         stack.callback(worker.stop)
         worker.start()
+        # The first look connects, which the first request for an image need not wait for.
+        look = threading.Thread(target=factory.workshop.work.counts, name="connect", daemon=True)
+        look.start()
         _announce(config, listener, certificate)
         ready()
         notify("READY=1")
