@@ -50,8 +50,9 @@ def request_of(kind: type[Image]) -> Schema:
             fields = {"target": _GIVEN, "base_image_id": _GIVEN, "template": _TEMPLATE}
             wanted = ["target"]
         case _:
-            wanted = ["provider", "credentials", "target"]
-            fields = dict.fromkeys([*wanted, "target_image_id"], _GIVEN) | {"template": _TEMPLATE}
+            wanted = ["provider", "target"]  # a configured provider has credentials of its own
+            names = [*wanted, "credentials", "target_image_id"]
+            fields = dict.fromkeys(names, _GIVEN) | {"template": _TEMPLATE}
     return {
         "type": "object",
         "properties": {**fields, "parameters": parameters},

@@ -62,8 +62,11 @@ def _plugin(site: Site, target_id: str) -> str:
 
 
 def _accounts(site: Site, target: str) -> tuple[str, ...]:
-    """The names of the providers of a target that are set up: today, folders of the target `local`."""
-    return (tuple(site.config.local_folders) or ("local",)) if target == "local" else ()
+    """The names of the providers of a target that the operator has set up, folders for `local` included."""
+    accounts = site.config.providers.items()
+    names = [name for name, account in accounts if account.target == target]
+    folders = (tuple(site.config.local_folders) or ("local",)) if target == "local" else ()
+    return tuple(sorted({*names, *folders}))
 
 
 def _target(name: str, root: str) -> dict[str, Any]:
