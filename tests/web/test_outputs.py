@@ -1,12 +1,21 @@
 """The body, the log and the artifacts of an image can be fetched, in parts and only when there is something new."""
 
 import hashlib
+from collections.abc import Iterator
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fakes.api import ROOT, TDL, Api
+from fakes.api import ROOT, TDL, Api, an_api
+
+
+@pytest.fixture(params=[True, False], ids=["plain", "chunks"])
+def api(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Api]:
+    """Bodies as files of their own, and as chunks."""
+    with an_api(tmp_path / "state", plain_bodies=request.param) as api:
+        yield api
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 from imagefactory.builds import artifacts, requests
 from imagefactory.builds.artifacts import Artifact
@@ -16,7 +16,6 @@ from imagefactory.builds.receivers import check_receivers, with_receivers
 from imagefactory.builds.settle import UNDER_WAY
 from imagefactory.builds.work import Job
 from imagefactory.builds.workshop import Workshop
-from imagefactory.core.accounts import Account
 from imagefactory.core.config import Config
 from imagefactory.core.errors import Conflict, NotFound, RequestError
 from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
@@ -89,13 +88,13 @@ class Factory:
     ) -> ProviderImage:
         """Push a target image, or build all from a template and push that.
 
-        The provider may be the name of an account in the configuration; then the credentials may be
-        that one's. The credentials go into the vault and nowhere else.
+        The credentials go into the vault and nowhere else.
         """
-        named, kind = requests.text(provider, key="provider"), requests.text(target, key="target")
-        if account := self.workshop.config.account(kind, named):
-            named, credentials = account.provider, credentials or account.credentials
-        where, secret, kind = requests.provider_keys(named, credentials, kind)
+        where, secret, kind = requests.provider_keys(
+            requests.text(provider, key="provider"),
+            credentials,
+            requests.text(target, key="target"),
+        )
         document = requests.text(template, key="template")
         parent_id = requests.text(target_image_id, key="target_image_id")
         requests.refuse_snapshot(parameters, template=document)
@@ -155,8 +154,16 @@ class Factory:
         return self.workshop.store.events(after=after, image=image_id, limit=limit)
 
     def body(self, image_id: str) -> Path:
-        """Where the body of an image is or will be; a provider image has none."""
+        """Where the body of an image is or will be, if it is a file; a provider image has none."""
         return self.workshop.bodies.path(image_id)
+
+    def body_size(self, image_id: str) -> int | None:
+        """The bytes that the body of an image has; None without one."""
+        return self.workshop.bodies.size(image_id)
+
+    def open_body(self, image_id: str) -> BinaryIO:
+        """The body of an image, to read from any place; `NotFound` without one."""
+        return self.workshop.bodies.open_body(image_id)
 
     def log_file(self, image_id: str) -> Path:
         """The log of an image; the file is there as soon as its build has begun."""
@@ -243,15 +250,13 @@ class Factory:
 
         Those whom the `callbacks` name are told of it, beside those whom the image's request named.
 
-        A provider image needs credentials, unless they are kept or those of a configured account, or
-        `forget` asks for nothing but the removal of the record.
+        A provider image needs credentials, unless they are kept, or `forget` asks for nothing but the
+        removal of the record.
         """
         where = requests.text(provider, key="provider")
         told = {"callbacks": callbacks}
         check_receivers(told, allowed=self.workshop.callback_networks)
         image = self.workshop.store.image(image_id)
-        if account := self._account_of(image, where):
-            where, credentials = account.provider, credentials or account.credentials
         pushed = isinstance(image, ProviderImage) and image.identifier_on_provider is not None
         if pushed and not forget and credentials is None and not _has_credentials(image):
             msg = "Missing required values: credentials, provider, target"
@@ -329,21 +334,6 @@ class Factory:
         # Who settles the parent hands its children in; he may have looked before ours was there.
         if not waits or not self._is_under_way(first.parent_id):
             self.workshop.work.submit(Job.BUILD, first.id)
-
-    def _account_of(self, image: Image, named: str | None) -> Account | None:
-        """The configured account that is meant, or else the one that the image lies in."""
-        if not isinstance(image, ProviderImage):
-            return None
-        config = self.workshop.config
-        if named is not None or image.credentials_ref is not None:
-            return config.account(image.target, named)
-        # An image of an original store does not know its target; its provider is the account's name.
-        fitting = (
-            account
-            for name, account in config.providers.items()
-            if image.provider in {name, account.provider} and image.target in {"", account.target}
-        )
-        return next(fitting, None)
 
     def _is_under_way(self, image_id: str | None) -> bool:
         image = self.workshop.store.get(image_id) if image_id else None

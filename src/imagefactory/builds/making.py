@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -139,12 +140,14 @@ class Making:
     def _source(self) -> Path | None:
         if isinstance(self.image, BaseImage):
             return None
-        parent = self._parent()
-        body = self.workshop.bodies.path(parent.id) if parent is not None else None
-        if body is None or not body.exists():
+        parent, bodies = self._parent(), self.workshop.bodies
+        if parent is None or bodies.size(parent.id) is None:
             msg = f'The image that the {self.image.title} "{self.image.id}" is made from is gone'
             raise BuildError(msg)
-        return self.scratch.source(body)
+        body = bodies.path(parent.id)
+        if body.exists():
+            return self.scratch.source(body)
+        return self.scratch.unpacked_source(partial(bodies.write_plain, parent.id))
 
     def _parent(self) -> Image | None:
         parent_id = self.image.parent_id

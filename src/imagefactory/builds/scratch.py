@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,16 @@ class Scratch:
             except OSError:  # another file system, or one without hard links
                 source.unlink(missing_ok=True)
                 source.symlink_to(body)
+        return source
+
+    def unpacked_source(self, write: Callable[[Path], None]) -> Path:
+        """The body of a parent that is no file of its own: `write` makes one of it here."""
+        source = self.folder / _SOURCE
+        if not source.exists():
+            unfinished = source.with_suffix(".part")
+            unfinished.unlink(missing_ok=True)
+            write(unfinished)
+            unfinished.replace(source)
         return source
 
     def clear(self) -> None:

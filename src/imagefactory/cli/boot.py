@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from imagefactory.builds.factory import open_factory
@@ -24,7 +25,13 @@ _TAIL: Final = 20  # lines of the console that a failure shows
 
 def boot(options: argparse.Namespace, config: Config) -> int:
     """`imagefactory boot ID_OR_FILE`: 0 when the system came up, else 1 and what its console said last."""
-    disk, rootpw = _disk(options.image, config)
+    config.tmpdir.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=config.tmpdir, prefix="imagefactory-") as folder:
+        return _boot(options, config, Path(folder))
+
+
+def _boot(options: argparse.Namespace, config: Config, folder: Path) -> int:
+    disk, rootpw = _disk(options.image, config, folder)
     if options.password_file is not None:
         rootpw = credentials_of(options.password_file)
     if options.run and rootpw is None:
@@ -62,8 +69,11 @@ def _report(wanted: Boot, *, scratch: Path, cache: Path) -> BootReport:
     return boot_disk(wanted, tools=tools, emulator=emulator, scratch=scratch)
 
 
-def _disk(image: str, config: Config) -> tuple[Path, Secret | None]:
-    """A file, or the body of an image with the password that its template gives to root."""
+def _disk(image: str, config: Config, folder: Path) -> tuple[Path, Secret | None]:
+    """A file, or the body of an image with the password that its template gives to root.
+
+    A body that is kept as chunks is written into the folder.
+    """
     if (file := Path(image)).is_file():
         return file, None
     with open_factory(config) as factory:
@@ -71,9 +81,12 @@ def _disk(image: str, config: Config) -> tuple[Path, Secret | None]:
         if known is None:
             msg = f'There is neither a file nor an image "{image}"'
             raise NotFound(msg)
-        if not (body := factory.body(image)).is_file():
+        if factory.body_size(image) is None:
             msg = f'The image "{image}" has no body to boot'
             raise NotFound(msg)
+        if not (body := factory.body(image)).is_file():
+            body = folder / "disk"
+            factory.workshop.bodies.write_plain(image, body)
         return body, parse(known.template).os.rootpw if known.template else None
 
 

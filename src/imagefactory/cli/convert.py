@@ -36,12 +36,16 @@ def convert(options: argparse.Namespace, config: Config) -> int:
     try:
         source = inspect(options.source)
         with _replacing(options.target) as target, _scratch(config) as scratch:
-            size = writing.write(source, target, output, tools=Tools(), scratch=scratch)
+            written = writing.write(source, target, output, tools=Tools(), scratch=scratch)
     except OSError as error:
         msg = f'The disk "{error.filename or options.source}" cannot be converted: {error.strerror}'
         raise RequestError(msg) from error
     if options.output == "json":
-        facts = {"path": str(options.target), "format": output.format, "virtual_size": size}
+        facts = {
+            "path": str(options.target),
+            "format": output.format,
+            "virtual_size": written.length,
+        }
         write_json({**facts, "size": options.target.stat().st_size}, config)
     return 0
 

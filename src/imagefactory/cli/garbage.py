@@ -36,11 +36,17 @@ def gc(options: argparse.Namespace, config: Config) -> int:
         if factory.workshop.store.unfinished():
             msg = "Images are being built, and may need what lies in the state folder"
             raise Conflict(msg, hint="Wait for them, or cancel them")
+        bodies = factory.workshop.bodies
+        dead = bodies.garbage()
         found = sorted(_found(factory, config), key=lambda garbage: garbage.path)
         if options.yes:
             sandbox = Sandbox(state=config.state, tools=Tools())
             for garbage in found:
                 _delete(garbage.path, sandbox)
+            bodies.collect()
+        if dead:
+            chunks = Garbage(path=bodies.chunks, reason="chunks that no image has", size=dead)
+            found.append(chunks)
     if options.output == "json":
         shown = [{"path": str(g.path), "reason": g.reason, "size": g.size} for g in found]
         write_json({"garbage": shown, "deleted": options.yes}, config)

@@ -1,21 +1,33 @@
 """The bodies of images, as files that other programs may watch and read."""
 
 import errno
+import fcntl
+import hashlib
+import io
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Self, cast
 
+from imagefactory.core import spans
 from imagefactory.core.config import Config
+from imagefactory.core.deflate import CLUSTER
 from imagefactory.core.errors import ConfigError, NotFound, SpaceError, StoreError
 from imagefactory.core.images import Image
 from imagefactory.store import sparse
+from imagefactory.store.chunked import ChunkedBody
+from imagefactory.store.cutting import cut
 from imagefactory.store.files import replacing, sweep, sync_folder
 from imagefactory.store.meta import dumps, is_id
+from imagefactory.store.packs import Packs
+from imagefactory.store.recipes import Recipe
 from imagefactory.store.rows import Body
 
+_CHUNKS: Final = "chunks"
+_ATTEMPTS: Final = 5  # to open packs while others replace them
 _MODE: Final = 0o644  #: as in the original: programs that watch the folder run as other users
 
 
@@ -23,10 +35,13 @@ _MODE: Final = 0o644  #: as in the original: programs that watch the folder run 
 class Bodies:
     """`<uuid>.body` and `<uuid>.meta` in one folder, as the original store has them.
 
-    A body that is there is whole. Ids that are no UUIDs are `NotFound`, whatever is asked.
+    Where bodies share their chunks, `<uuid>.recipe` stands for the body, and packs of chunks lie in
+    `chunks`. Both kinds are read, whichever is written. A body that is there is whole. Ids that are no
+    UUIDs are `NotFound`, whatever is asked.
     """
 
     folder: Path
+    plain: bool = True  #: whether new bodies are files of their own; else they share their chunks
 
     @classmethod
     def open(cls, config: Config) -> Self:
@@ -36,27 +51,56 @@ class Bodies:
             raise ConfigError(msg, hint='Set "image_manager" to "file"; the index is a database')
         try:
             config.storage.mkdir(mode=0o755, parents=True, exist_ok=True)
-            sweep(config.storage)
+            for folder in filter(Path.exists, (config.storage, config.storage / _CHUNKS)):
+                sweep(folder)
         except OSError as error:
             msg = f'The storage folder "{config.storage}" cannot be used: {error.strerror}'
             raise ConfigError(msg) from error
-        return cls(folder=config.storage.absolute())
+        return cls(folder=config.storage.absolute(), plain=config.plain_bodies)
 
     def path(self, id: str) -> Path:
-        """Where the body of an image is or will be."""
+        """Where the body of an image is or will be, if it is a file of its own."""
         return self._named(id, "body")
 
+    @property
+    def chunks(self) -> Path:
+        """Where the packs of shared chunks lie."""
+        return self.folder / _CHUNKS
+
     def open_body(self, id: str) -> BinaryIO:
-        """The body of an image, to read; `NotFound` without one."""
+        """The body of an image, to read from any place; `NotFound` without one."""
         try:
             return self.path(id).open("rb")
-        except FileNotFoundError as error:
-            raise _no_image(id) from error
+        except FileNotFoundError:
+            return cast("BinaryIO", io.BufferedReader(self._chunked(id), CLUSTER))
+
+    def size(self, id: str) -> int | None:
+        """The length of a body in bytes; None without one."""
+        try:
+            return self.path(id).stat().st_size
+        except FileNotFoundError:
+            recipe = self._recipe(id)
+            return None if recipe is None else recipe.body.size
+
+    def write_plain(self, id: str, target: Path) -> None:
+        """Write a body that is kept as chunks into a new sparse file; `NotFound` without one."""
+        with self._chunked(id) as body:
+            body.write_plain(target)
 
     def measure(self, id: str) -> Body:
-        """Read a whole body for what the store should know of it; `NotFound` without one."""
-        with self.open_body(id) as body:
-            return _measured(body)
+        """Read a whole body for what the store should know of it; `NotFound` without one.
+
+        `StoreError` names the bytes that are damaged, where it is kept as chunks.
+        """
+        if self.path(id).exists():
+            with self.open_body(id) as body:
+                return _measured(body)
+        digest, size = hashlib.sha256(), 0
+        with self._chunked(id) as chunked:
+            while data := chunked.read(CLUSTER):
+                digest.update(data)
+                size += len(data)
+        return Body(size=size, sha256=digest.hexdigest())
 
     def seal(self, id: str, source: Path) -> Body:
         """Make the file `source` the body of an image; the file is used up.
@@ -68,12 +112,15 @@ class Bodies:
         try:
             mode = source.lstat().st_mode
         except FileNotFoundError:
-            return self.measure(id)
+            recipe = self._recipe(id)
+            return self.measure(id) if recipe is None else recipe.body
         if not stat.S_ISREG(mode):
             msg = f'The disk "{source}" of the image "{id}" is no ordinary file'
             raise StoreError(msg)
         try:
             with source.open("rb") as file:
+                if not self.plain:
+                    return self._cut(id, file, source)
                 return _move(file, source, target) or _copy(file, source, target)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
@@ -88,10 +135,70 @@ class Bodies:
             file.write(content.encode())
 
     def remove(self, id: str) -> None:
-        """Remove all files of an image. Removing what is gone is success."""
-        for suffix in ("body", "meta"):
+        """Remove all files of an image, and the chunks that only it had. Removing what is gone is success."""
+        shared = self._named(id, "recipe").exists()
+        for suffix in ("body", "recipe", "meta"):
             self._named(id, suffix).unlink(missing_ok=True)
         sync_folder(self.folder)
+        if shared:
+            self.collect()
+
+    def garbage(self) -> int:
+        """The bytes of all chunks that no body needs."""
+        if not self.chunks.exists():
+            return 0
+        with self._locked():
+            return self._packs.garbage(self._living())
+
+    def collect(self) -> None:
+        """Remove the chunks that no body needs; waits for a body that is being sealed."""
+        with self._locked():
+            self._packs.collect(self._living())
+
+    @property
+    def _packs(self) -> Packs:
+        return Packs(folder=self.chunks)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Between looking for a chunk and referring to it nobody else may add or collect any."""
+        self.chunks.mkdir(mode=0o755, exist_ok=True)
+        with (self.chunks / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _living(self) -> set[bytes]:
+        ids = (path.stem for path in self.folder.glob("*.recipe"))
+        recipes = (self._recipe(id) for id in ids if is_id(id))
+        return {digest for recipe in recipes if recipe for digest in recipe.chunks()}
+
+    def _recipe(self, id: str) -> Recipe | None:
+        path = self._named(id, "recipe")
+        try:
+            return Recipe.loads(path.read_bytes(), name=path.name)
+        except FileNotFoundError:
+            return None
+
+    def _chunked(self, id: str) -> ChunkedBody:
+        for _attempt in range(_ATTEMPTS):
+            recipe = self._recipe(id)
+            if recipe is None:
+                raise _no_image(id)
+            with suppress(FileNotFoundError):  # a pack has just been written anew
+                return ChunkedBody.open(recipe, self._packs, name=id)
+        msg = f'The chunks of the image "{id}" cannot be read: they are always being moved'
+        raise StoreError(msg, hint="Try again")
+
+    def _cut(self, id: str, file: BinaryIO, source: Path) -> Body:
+        hint = source.with_suffix(spans.SUFFIX)
+        known = spans.loads(hint.read_bytes()) if hint.exists() else []
+        with self._locked():
+            with self._packs.adding() as pack:
+                recipe = cut(file, known, keep=pack.add)
+            with replacing(self._named(id, "recipe"), mode=_MODE) as written:
+                written.write(recipe.dumps())
+        source.unlink()
+        return recipe.body
 
     def _named(self, id: str, suffix: str) -> Path:
         if not is_id(id):

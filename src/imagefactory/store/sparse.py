@@ -30,7 +30,7 @@ def _read(source: BinaryIO, target: BinaryIO | None) -> str:
     digest = hashlib.sha256()
     size = os.fstat(source.fileno()).st_size
     position = 0
-    for start, end in [*_extents(source.fileno(), size), (size, size)]:
+    for start, end in [*extents(source.fileno(), 0, size), (size, size)]:
         for hole in range(position, start, _CHUNK):
             digest.update(memoryview(_ZEROS)[: start - hole])
         source.seek(start)
@@ -49,9 +49,9 @@ def _read(source: BinaryIO, target: BinaryIO | None) -> str:
     return digest.hexdigest()
 
 
-def _extents(handle: int, size: int) -> Iterator[tuple[int, int]]:
-    """Where a file has data: from, to. All of it where the file system cannot tell."""
-    position = 0
+def extents(handle: int, first: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where a file has data between two places: from, to. All of it where the file system cannot tell."""
+    position = first
     while position < size:
         try:
             start = os.lseek(handle, position, os.SEEK_DATA)
@@ -61,6 +61,8 @@ def _extents(handle: int, size: int) -> Iterator[tuple[int, int]]:
                 yield position, size
             elif error.errno != errno.ENXIO:
                 raise
+            return
+        if start >= size:
             return
         yield start, min(end, size)
         position = end

@@ -1,14 +1,19 @@
 """What an image leaves behind, as files: its body, its log and its artifacts."""
 
-from collections.abc import Iterator, Sequence
+import os
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 from urllib.parse import quote
 
 from fastapi import Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, StreamingResponse
 
 from imagefactory.builds.artifacts import Artifact
@@ -23,6 +28,44 @@ OCTETS: Final = "application/octet-stream"
 Offset = Annotated[int, Query(ge=0, le=1 << 62, description="Bytes of the log to leave out")]
 
 
+class BodyResponse(FileResponse):
+    """A body, whole or in ranges; it need not be a file that lies somewhere."""
+
+    def __init__(
+        self,
+        open_body: Callable[[], BinaryIO],
+        *,
+        headers: Mapping[str, str],
+        name: str,
+        size: int,
+        changed: float,
+    ) -> None:
+        """`changed` is the time of the last change, in seconds since 1970."""
+        status = os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, size, 0, int(changed), 0))
+        super().__init__(
+            name, headers=headers, media_type=OCTETS, filename=name, stat_result=status
+        )
+        self._open_body = open_body
+
+    @asynccontextmanager
+    async def _open_file(self) -> AsyncIterator["_InThreads"]:  # type: ignore[override]
+        with await run_in_threadpool(self._open_body) as file:
+            yield _InThreads(file)
+
+
+@dataclass(frozen=True)
+class _InThreads:
+    """A file whose reading does not hold up other requests."""
+
+    file: BinaryIO
+
+    async def read(self, size: int) -> bytes:
+        return await run_in_threadpool(self.file.read, size)
+
+    async def seek(self, offset: int) -> int:
+        return await run_in_threadpool(self.file.seek, offset)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
     """The endpoints below an image of one kind."""
@@ -32,21 +75,21 @@ class Outputs:
     def body(self, site: Here, request: Request, image_id: str) -> Response:
         """Downloads the body of an image, whole or in ranges."""
         image = site.factory.image(Image, image_id)
-        path = site.factory.body(image_id)
+        size = site.factory.body_size(image_id)
         if image.status is not Status.COMPLETE:
             msg = f'The {image.title} "{image_id}" is {image.status} and has no body to download'
             raise Conflict(msg, hint="Wait until it is COMPLETE")
-        if not path.is_file():
+        if size is None:
             msg = f'The {image.title} "{image_id}" has no body'
             raise NotFound(msg)
         known = site.factory.workshop.store.body(image_id)
         headers = {} if known is None else {"ETag": f'"{known.sha256}"'}
-        response = FileResponse(
-            path,
+        response = BodyResponse(
+            partial(site.factory.open_body, image_id),
             headers=headers,
-            media_type=OCTETS,
-            filename=f"{image_id}.body",
-            stat_result=path.stat(),
+            name=f"{image_id}.body",
+            size=size,
+            changed=image.updated.timestamp(),
         )
         return _unchanged(request, response) or response
 

@@ -15,8 +15,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imagefactory.core.deflate import CLUSTER
 from imagefactory.engine.formats import zstd
-from imagefactory.engine.formats.chunks import CLUSTER, Framing, used_clusters, write
+from imagefactory.engine.formats.chunks import Framing, used_clusters, write
 from imagefactory.engine.formats.qcow2 import Qcow2
 from imagefactory.engine.formats.targz import TarGz
 from imagefactory.engine.formats.vhd import DynamicVhd

@@ -5,7 +5,6 @@ zlib frame, and what a gzip stream is made of; so one pass over a disk serves al
 """
 
 import os
-import zlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,17 +16,14 @@ from typing import Final, Literal, Protocol
 import zstandard
 from isal import isal_zlib
 
+from imagefactory.core.deflate import CLUSTER, deflate
+from imagefactory.core.spans import Span
 from imagefactory.engine.formats.sparse import extents
 
 Codec = Literal["plain", "deflate", "zstd"]
 
-CLUSTER: Final = 1 << 16  #: bytes
-FINAL: Final = (
-    b"\x03\x00"  #: an empty last block: ends a deflate stream that a sync flush left open
-)
 _ZERO: Final = bytes(CLUSTER)
 _BATCH: Final = 32  # clusters that one thread takes at a time
-_LEVEL: Final = 1  # of ISA-L: a tenth of zlib's time for a tenth more bytes
 _ZSTD_LEVEL: Final = 3
 
 
@@ -45,6 +41,8 @@ class Chunk:
 
 class Framing(Protocol):
     """A format in the making: it takes the chunks in order, then is finished."""
+
+    spans: list[Span]  #: where it has put chunks as they are
 
     @property
     def codec(self) -> Codec: ...
@@ -106,12 +104,6 @@ def used_clusters(disk: Path) -> list[int]:
     """The clusters that are not all zeros, whatever the file system keeps as holes: those of `chunks`."""
     with disk.open("rb", buffering=0) as file:
         return [index for index in data_clusters(file.fileno()) if _read(file.fileno(), index)]
-
-
-def deflate(plain: bytes) -> bytes:
-    """Deflated bytes that end on a byte, so that more may follow in the same stream."""
-    stream = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -zlib.MAX_WBITS)
-    return stream.compress(plain) + stream.flush(isal_zlib.Z_SYNC_FLUSH)
 
 
 def zstd_frame(plain: bytes) -> bytes:

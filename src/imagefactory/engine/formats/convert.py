@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from imagefactory.engine.files import sync_folder
+from imagefactory.core import spans
+from imagefactory.engine.files import sync_folder, write_atomically
 from imagefactory.engine.formats import writing
 from imagefactory.engine.formats.detect import Disk, inspect
 from imagefactory.engine.formats.kinds import Compression, FormatName, Output
@@ -36,7 +37,7 @@ class Convert(Step):
         output = Output(format=self.format, compression=self.compression, align=self.align).chosen()
         source = _source(build)
         with _finished(build) as target:
-            writing.write(
+            written = writing.write(
                 source,
                 target,
                 output,
@@ -44,6 +45,8 @@ class Convert(Step):
                 scratch=build.scratch,
                 percent=build.report,
             )
+            if written.spans:  # for the store, which may keep the body as chunks
+                write_atomically(build.disk.with_suffix(spans.SUFFIX), spans.dumps(written.spans))
         disk = inspect(build.disk)
         build.note(format=disk.format, virtual_size=disk.virtual_size)
 

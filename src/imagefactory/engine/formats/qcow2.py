@@ -4,7 +4,9 @@ import struct
 from array import array
 from typing import BinaryIO, Final, Literal
 
-from imagefactory.engine.formats.chunks import CLUSTER, FINAL, Chunk, Codec
+from imagefactory.core.deflate import CLUSTER, FINAL
+from imagefactory.core.spans import Span
+from imagefactory.engine.formats.chunks import Chunk, Codec
 
 _HEADER: Final = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 _ZSTD: Final = b"\x01".ljust(8, b"\0")  # the compression type, an addition to the header
@@ -29,6 +31,7 @@ class Qcow2:
         compression: Literal["zlib", "zstd"] = "zlib",
     ) -> None:
         self.codec: Codec = "deflate" if compression == "zlib" else "zstd"
+        self.spans: list[Span] = []
         self._file = file
         self._size = virtual_size
         clusters = -(-virtual_size // CLUSTER)
@@ -45,10 +48,12 @@ class Qcow2:
 
     def add(self, chunk: Chunk) -> None:
         """Pack one cluster behind the last."""
-        data = chunk.zstd if self.codec == "zstd" else chunk.deflated + FINAL
+        packed, end = (chunk.zstd, b"") if self.codec == "zstd" else (chunk.deflated, FINAL)
+        data = packed + end
         if len(data) >= CLUSTER:
             self._align(CLUSTER)
             self._entries[chunk.index] = _COPIED | self._position
+            self.spans.append(Span(self._position, CLUSTER, compressed=False))
             self._put(chunk.plain)
             return
         further = (self._position % _SECTOR + len(data) - 1) // _SECTOR
@@ -57,6 +62,7 @@ class Qcow2:
         first = self._position // CLUSTER
         last = (self._position // _SECTOR + further) * _SECTOR // CLUSTER
         self._refer(first, last)
+        self.spans.append(Span(self._position, len(packed), compressed=True))
         self._file.write(data)
         self._position += len(data)
 

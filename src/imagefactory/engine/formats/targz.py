@@ -11,8 +11,10 @@ from typing import BinaryIO, Final
 
 from isal import isal_zlib
 
+from imagefactory.core.deflate import CLUSTER, FINAL, deflate
+from imagefactory.core.spans import Span
 from imagefactory.engine.formats import crc
-from imagefactory.engine.formats.chunks import CLUSTER, FINAL, Chunk, Codec, deflate
+from imagefactory.engine.formats.chunks import Chunk, Codec
 
 NAME: Final = b"disk.raw"
 
@@ -34,11 +36,12 @@ class TarGz:
 
     def __init__(self, file: BinaryIO, *, virtual_size: int, clusters: Sequence[int]) -> None:
         """`clusters` are those that will be added (`used_clusters`)."""
+        self.spans: list[Span] = []
         self._file = file
         self._size = virtual_size
         self._crc = 0
         self._length = 0
-        file.write(_GZIP)
+        self._position = file.write(_GZIP)
         self._deflate(b"".join(_headers(virtual_size, list(_extents(clusters, virtual_size)))))
 
     def add(self, chunk: Chunk) -> None:
@@ -47,6 +50,7 @@ class TarGz:
         if rest < CLUSTER:
             self._deflate(chunk.plain[: -(-rest // _BLOCK) * _BLOCK])
             return
+        self.spans.append(Span(self._position, len(chunk.deflated), compressed=True))
         self._put(chunk.deflated, crc32=chunk.crc32, length=CLUSTER)
 
     def finish(self) -> None:
@@ -59,7 +63,7 @@ class TarGz:
         self._put(deflate(data), crc32=isal_zlib.crc32(data), length=len(data))
 
     def _put(self, deflated: bytes, *, crc32: int, length: int) -> None:
-        self._file.write(deflated)
+        self._position += self._file.write(deflated)
         self._crc = crc.joined(self._crc, crc32, length)
         self._length += length
 

@@ -5,7 +5,9 @@ import uuid
 from array import array
 from typing import BinaryIO, Final, Literal
 
-from imagefactory.engine.formats.chunks import CLUSTER, Chunk, Codec
+from imagefactory.core.deflate import CLUSTER
+from imagefactory.core.spans import Span
+from imagefactory.engine.formats.chunks import Chunk, Codec
 
 SECTOR: Final = 512
 FOOTER: Final = struct.Struct(">8sIIQI4sI4sQQHBBII16sB427x")
@@ -33,6 +35,7 @@ class DynamicVhd:
 
     def __init__(self, file: BinaryIO, *, virtual_size: int, head: bytes) -> None:
         """`head` is the beginning of the disk, of which its identity is made."""
+        self.spans: list[Span] = []
         self._file = file
         self._footer = footer(virtual_size, kind="dynamic", head=head)
         self._table = array("I", [_UNUSED]) * (-(-virtual_size // _BLOCK))
@@ -46,7 +49,9 @@ class DynamicVhd:
             self._table[number] = self._end // SECTOR
             self._write_at(self._end, _BITMAP)
             self._end += len(_BITMAP) + _BLOCK
-        self._write_at(self._table[number] * SECTOR + len(_BITMAP) + offset, chunk.plain)
+        place = self._table[number] * SECTOR + len(_BITMAP) + offset
+        self.spans.append(Span(place, CLUSTER, compressed=False))
+        self._write_at(place, chunk.plain)
 
     def finish(self) -> None:
         """Write the headers, the table and the footer."""

@@ -4,7 +4,9 @@ import struct
 import uuid
 from typing import BinaryIO, Final
 
-from imagefactory.engine.formats.chunks import CLUSTER, FINAL, Chunk, Codec
+from imagefactory.core.deflate import CLUSTER, FINAL
+from imagefactory.core.spans import Span
+from imagefactory.engine.formats.chunks import Chunk, Codec
 
 _SECTOR: Final = 512
 _GRAIN: Final = CLUSTER // _SECTOR  # sectors
@@ -25,6 +27,7 @@ class Vmdk:
     codec: Codec = "deflate"
 
     def __init__(self, file: BinaryIO, *, virtual_size: int, name: str = "disk.vmdk") -> None:
+        self.spans: list[Span] = []
         self._file = file
         self._capacity = -(-virtual_size // _SECTOR)
         grains = -(-self._capacity // _GRAIN)
@@ -38,7 +41,10 @@ class Vmdk:
         """Write one grain: its first sector, its length, its zlib stream."""
         self._places[chunk.index] = self._sector
         data = _ZLIB + chunk.deflated + FINAL + chunk.adler32.to_bytes(4, "big")
-        self._put(struct.pack("<QI", chunk.index * _GRAIN, len(data)) + data)
+        head = struct.pack("<QI", chunk.index * _GRAIN, len(data))
+        place = self._sector * _SECTOR + len(head) + len(_ZLIB)
+        self.spans.append(Span(place, len(chunk.deflated), compressed=True))
+        self._put(head + data)
 
     def finish(self) -> None:
         """Write the grain tables, the directory, the footer and the end."""

@@ -4,13 +4,16 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from imagefactory.core.deflate import CLUSTER
 from imagefactory.core.errors import BuildError
+from imagefactory.core.spans import Span
 from imagefactory.engine.command import Tools, Word
 from imagefactory.engine.formats import chunks, sparse, vhd
-from imagefactory.engine.formats.chunks import CLUSTER, Framing
+from imagefactory.engine.formats.chunks import Framing
 from imagefactory.engine.formats.detect import Disk, inspect
 from imagefactory.engine.formats.kinds import Chosen
 from imagefactory.engine.formats.qcow2 import Qcow2
@@ -24,6 +27,14 @@ _PROGRESS: Final = re.compile(rb"\((\d+)\.\d+/100%\)")
 Percent = Callable[[int], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What has been written."""
+
+    length: int  #: bytes of the disk in it
+    spans: Sequence[Span] = ()  #: where its chunks lie
+
+
 def write(
     source: Disk,
     target: Path,
@@ -32,8 +43,8 @@ def write(
     tools: Tools,
     scratch: Path,
     percent: Percent = lambda _percent: None,
-) -> int:
-    """Write a raw or qcow2 disk to a new file, on disk when this returns; gives the disk's length.
+) -> Written:
+    """Write a raw or qcow2 disk to a new file, on disk when this returns.
 
     The same disk gives the same bytes, but for vhdx and vdi, in which qemu-img puts random ids.
     `scratch` takes a raw copy of a qcow2 for as long as it is needed. `BuildError` for a source in
@@ -52,8 +63,9 @@ def write(
             _lengthen(target, length, footed=name == "vhd")
         case _:
             with _raw(source, scratch, tools) as raw:
-                _write_framed(raw, target, output, tools=tools, percent=percent)
-    return length
+                spans = _write_framed(raw, target, output, tools=tools, percent=percent)
+            return Written(length=length, spans=spans)
+    return Written(length=length)
 
 
 def require_readable(disk: Disk) -> None:
@@ -82,7 +94,7 @@ def _lengthen(target: Path, length: int, *, footed: bool) -> None:
 
 def _write_framed(
     raw: Disk, target: Path, output: Chosen, *, tools: Tools, percent: Percent
-) -> None:
+) -> Sequence[Span]:
     with target.open("xb") as file:
         framing = _framing(file, raw, output)
         chunks.write(
@@ -92,6 +104,7 @@ def _write_framed(
             advance=_advance(raw, tools, percent),
         )
         _sync(file)
+    return framing.spans
 
 
 def _framing(file: BinaryIO, raw: Disk, output: Chosen) -> Framing:

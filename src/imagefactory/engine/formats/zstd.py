@@ -4,7 +4,9 @@ import struct
 from functools import lru_cache
 from typing import BinaryIO, Final
 
-from imagefactory.engine.formats.chunks import CLUSTER, Chunk, Codec, zstd_frame
+from imagefactory.core.deflate import CLUSTER
+from imagefactory.core.spans import Span
+from imagefactory.engine.formats.chunks import Chunk, Codec, zstd_frame
 
 MAGIC: Final = b"\x28\xb5\x2f\xfd"
 ENTRY: Final = struct.Struct("<II")  #: of the table: compressed and plain length of a frame
@@ -22,9 +24,11 @@ class ZstdFrames:
     codec: Codec = "zstd"
 
     def __init__(self, file: BinaryIO, *, virtual_size: int) -> None:
+        self.spans: list[Span] = []
         self._file = file
         self._size = virtual_size
-        self._position = 0
+        self._position = 0  # in the disk
+        self._written = 0
         self._table = bytearray()
 
     def add(self, chunk: Chunk) -> None:
@@ -33,6 +37,8 @@ class ZstdFrames:
         self._skip_to(start)
         length = min(CLUSTER, self._size - start)
         whole = length == CLUSTER
+        if whole:
+            self.spans.append(Span(self._written, len(chunk.zstd), compressed=True))
         self._put(chunk.zstd if whole else zstd_frame(chunk.plain[:length]), length)
 
     def finish(self) -> None:
@@ -47,7 +53,7 @@ class ZstdFrames:
             self._put(_zeros(length), length)
 
     def _put(self, frame: bytes, length: int) -> None:
-        self._file.write(frame)
+        self._written += self._file.write(frame)
         self._table += ENTRY.pack(len(frame), length)
         self._position += length
 
