@@ -15,8 +15,8 @@ from imagefactory.engine.packages.package_files import PLACE, PackageFiles
 from imagefactory.engine.plan import Build, Report
 from imagefactory.engine.tree import Change
 
-#: Nothing starts while packages are installed (Debian's policy-rc.d, see invoke-rc.d(8)).
-_QUIETLY: Final = """
+#: Nothing starts while packages are installed: the head of a script (Debian's policy-rc.d, see invoke-rc.d(8)).
+QUIETLY: Final = """
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\\nexit 101\\n' > "$policy"
@@ -26,25 +26,30 @@ fi
 """
 
 #: Most of these packages' dependencies are met by files that are there without dpkg knowing it.
-_BOOTSTRAP: Final = f"""{_QUIETLY}
+_BOOTSTRAP: Final = f"""{QUIETLY}
 for list in first essential; do
     xargs -a {PLACE}/$list dpkg --force-unsafe-io --force-depends --force-confold --install
 done
 """
 
-_INSTALL: Final = f"""{_QUIETLY}
+_INSTALL: Final = f"""{QUIETLY}
 if [ -s {PLACE}/requests ]; then
     mkdir -p /tmp/apt/lists/partial /tmp/apt/cache/archives/partial /tmp/apt/log
     apt-get -qq update
     xargs -a {PLACE}/requests apt-get -q install --
 fi
+"""
+
+_MARK: Final = f"""
 xargs -r -a {PLACE}/automatic apt-mark -qq auto
 xargs -r -a {PLACE}/manual apt-mark -qq manual
 """
 
-#: What the hooks of a kernel's installation leave out under `INITRD=No` (see initramfs-tools' hook).
+#: What the hooks of a kernel's installation leave out under `INITRD=No` (see initramfs-tools' hook). Its
+#: files are gathered in memory.
 _INITRAMFS: Final = """
 unset INITRD
+export TMPDIR=/tmp
 for modules in /lib/modules/*; do
     version=${modules##*/}
     kernel=/boot/vmlinuz-$version
@@ -82,18 +87,22 @@ class Guest:
     def bootstrap(self, essential: Sequence[Stanza]) -> None:
         """Let dpkg install packages whose files are only unpacked, so that it works from then on."""
         first = [one for one in essential if one["Package"] in {"base-passwd", "base-files"}]
-        self._list("first", [self.files.path(stanza) for stanza in first])
+        self.hand_in("first", [self.files.path(stanza) for stanza in first])
         rest = [stanza for stanza in essential if stanza not in first]
-        self._list("essential", [self.files.path(stanza) for stanza in rest])
+        self.hand_in("essential", [self.files.path(stanza) for stanza in rest])
         self.run(_BOOTSTRAP)
 
-    def install(self, packages: Sequence[LockedPackage], *, manual: Collection[str]) -> None:
-        """Let apt install exactly these, and note which of them somebody asked for."""
-        names = {package.name for package in packages}
-        self._list("requests", [f"{package.name}={package.version}" for package in packages])
-        self._list("automatic", sorted(names - set(manual)))
-        self._list("manual", sorted(manual))
+    def install(self, packages: Sequence[LockedPackage]) -> None:
+        """Let apt install exactly these."""
+        self.hand_in("requests", [f"{package.name}={package.version}" for package in packages])
         self.run(_INSTALL)
+
+    def mark(self, packages: Sequence[LockedPackage], *, manual: Collection[str]) -> None:
+        """Note which packages somebody asked for."""
+        names = {package.name for package in packages}
+        self.hand_in("automatic", sorted(names - set(manual)))
+        self.hand_in("manual", sorted(manual))
+        self.run(_MARK)
 
     def make_initramfs(self) -> None:
         """Make the initramfs of each kernel that lacks one."""
@@ -153,7 +162,8 @@ class Guest:
         except CommandFailed as error:
             raise explained(error) from error
 
-    def _list(self, name: str, lines: Sequence[str]) -> None:
+    def hand_in(self, name: str, lines: Sequence[str]) -> None:
+        """Put a list into the folder that the guest sees."""
         write_atomically(self.files.folder / name, "".join(f"{line}\n" for line in lines))
 
 

@@ -16,6 +16,7 @@ from imagefactory.engine.packages.deb822 import Stanza
 from imagefactory.engine.packages.dependencies import asked_for, closure
 from imagefactory.engine.packages.locked import read_lock
 from imagefactory.engine.packages.package_files import PackageFiles, gather
+from imagefactory.engine.packages.parallel import ParallelInstall
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.sandbox import Sandbox
 from imagefactory.engine.tree import Change, Layers, Tree
@@ -39,13 +40,15 @@ mkdir -p var/lib/dpkg/info var/lib/dpkg/updates var/lib/dpkg/triggers
 class InstallBase(Step):
     """Makes the base tree from the lock's layer `base`, or takes the one that another build made.
 
-    The essential packages and apt are unpacked, installed by their own dpkg, and the rest by their own
-    apt from a folder that holds the lock's files and nothing else.
+    The guest's own dpkg sets up what was unpacked side by side; or, without `parallel`, the essential
+    packages and apt are unpacked, installed by their own dpkg, and the rest by their own apt from a
+    folder that holds the lock's files and nothing else.
     """
 
     weight = 40
 
     packages: tuple[str, ...]  #: the system's list; all others count as installed automatically
+    parallel: bool = False  #: for a release of which a test shows that both ways give the same tree
 
     @property
     def activity(self) -> str:
@@ -69,16 +72,15 @@ class InstallBase(Step):
     def _make(self, build: Build, tree: Path) -> None:
         packages = read_lock(build).layer("base")
         with _gathered(build, packages) as files, _first_change(build, tree) as change:
-            essential = _essential(files.stanzas)
-            _extract(change.sandbox, tree, files, essential)
             guest = Guest(build=build, change=change, files=files, initramfs_later=True)
-            build.report(10, f"Installing {len(essential)} essential packages")
-            guest.watched(packages=len(essential), percents=range(10, 30)).bootstrap(essential)
-            rest = len(packages) - len(essential)
-            build.report(30, f"Installing {rest} packages of the base system")
-            guest.watched(packages=rest, percents=range(30, 75)).install(
-                packages, manual=asked_for(files.stanzas, ("apt", *self.packages))
-            )
+            build.report(10, f"Installing {len(packages)} packages of the base system")
+            watched = guest.watched(packages=len(packages), percents=range(10, 75))
+            if self.parallel:
+                ParallelInstall(guest=watched, tree=tree).run()
+            else:
+                _bootstrap(watched, tree)
+                watched.install(packages)
+            guest.mark(packages, manual=asked_for(files.stanzas, ("apt", *self.packages)))
             build.report(75, "Making the initramfs")
             guest.make_initramfs()
             build.report(95, "Checking the base system")
@@ -113,9 +115,8 @@ class InstallPackages(Step):
             guest = Guest(build=build, change=change, files=files)
             names = {requested_name(request) for request in self.packages}
             manual = asked_for(files.stanzas, names) | (names & {package.name for package in base})
-            guest.watched(packages=len(packages), percents=range(85)).install(
-                packages, manual=manual
-            )
+            guest.watched(packages=len(packages), percents=range(85)).install(packages)
+            guest.mark(packages, manual=manual)
             guest.tidy()
             guest.check(packages)
             guest.demand(names)
@@ -151,10 +152,14 @@ def _essential(stanzas: Sequence[Stanza]) -> list[Stanza]:
     return closure(stanzas, [*names, "apt"])
 
 
-def _extract(sandbox: Sandbox, tree: Path, files: PackageFiles, packages: Sequence[Stanza]) -> None:
+def _bootstrap(guest: Guest, tree: Path) -> None:
+    """Make the tree one in which apt runs."""
+    files = guest.files
+    essential = _essential(files.stanzas)
     folder = os.path.relpath(files.folder, tree)
-    paths = "".join(f"{folder}/{stanza['Filename']}\n" for stanza in packages)
+    paths = "".join(f"{folder}/{stanza['Filename']}\n" for stanza in essential)
     try:
-        sandbox.host(["sh", "-euc", _EXTRACT], cwd=tree, stdin=paths.encode())
+        guest.change.sandbox.host(["sh", "-euc", _EXTRACT], cwd=tree, stdin=paths.encode())
     except CommandFailed as error:
         raise explained(error) from error
+    guest.bootstrap(essential)

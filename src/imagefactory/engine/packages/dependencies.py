@@ -8,10 +8,15 @@ from imagefactory.engine.packages.deb822 import Stanza
 
 def provided(stanza: Stanza) -> set[str]:
     """The virtual packages that a package provides (Debian Policy 7.5)."""
-    return set(_names(stanza.get("Provides", "")))
+    return set(relation_names(stanza.get("Provides", "")))
 
 
-def closure(stanzas: Sequence[Stanza], roots: Iterable[str]) -> list[Stanza]:
+def closure(
+    stanzas: Sequence[Stanza],
+    roots: Iterable[str],
+    *,
+    fields: Sequence[str] = ("Pre-Depends", "Depends"),
+) -> list[Stanza]:
     """The packages named by `roots`, and all in the set that they need, in the set's order.
 
     Versions are not compared, and of alternatives all that are there are taken: the set was solved
@@ -24,8 +29,8 @@ def closure(stanzas: Sequence[Stanza], roots: Iterable[str]) -> list[Stanza]:
         for stanza in carriers[waiting.pop()]:
             if stanza["Package"] not in needed:
                 needed.add(stanza["Package"])
-                for field in ("Pre-Depends", "Depends"):
-                    waiting += _names(stanza.get(field, ""))
+                for field in fields:
+                    waiting += relation_names(stanza.get(field, ""))
     return [stanza for stanza in stanzas if stanza["Package"] in needed]
 
 
@@ -46,7 +51,7 @@ def _carriers(stanzas: Sequence[Stanza]) -> defaultdict[str, list[Stanza]]:
     return found
 
 
-def _names(relation: str) -> list[str]:
+def relation_names(relation: str) -> list[str]:
     """The names in a field such as `libc6 (>= 2.36), awk | mawk:any`."""
     words = relation.replace("|", ",").split(",")
     names = [word.split("(")[0].split("[")[0].split(":")[0].strip() for word in words]

@@ -1,6 +1,6 @@
 """Gathers a layer's package files into a folder that the guest's own apt installs from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ from imagefactory.engine.download import objects_of
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.objects import room_at
 from imagefactory.engine.packages.apt_metadata import link_or_copy
+from imagefactory.engine.packages.deb import ControlFile, built, control_files
 from imagefactory.engine.packages.deb822 import Stanza, dumps, stanzas
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
@@ -34,9 +35,6 @@ DPkg::Options {{ "--force-unsafe-io"; "--force-confdef"; "--force-confold"; }};
 DPkg::Use-Pty "false";
 """
 
-_CONTROLS: Final = 'while read -r deb; do dpkg-deb --field "$deb"; echo; done'
-_AR_MAGIC: Final = b"!<arch>\n"
-
 
 @dataclass(frozen=True, kw_only=True)
 class PackageFiles:
@@ -44,7 +42,12 @@ class PackageFiles:
 
     folder: Path
     stanzas: tuple[Stanza, ...]  #: of the index, in its order
+    controls: Mapping[str, Mapping[str, ControlFile]]  #: package -> its control files, by name
     built: int  #: seconds since 1970 when the youngest of the packages was built
+
+    def stanza(self, name: str) -> Stanza:
+        """The index's entry for a package."""
+        return next(stanza for stanza in self.stanzas if stanza["Package"] == name)
 
     def path(self, stanza: Stanza) -> str:
         """Where the guest sees the file of a package."""
@@ -81,32 +84,19 @@ def _gather(
     names = [_file_name(package) for package in packages]
     for package, name in zip(packages, names, strict=True):
         link_or_copy(objects.path(package.sha256), folder / name)
-    controls = sandbox.host(
-        ["sh", "-euc", _CONTROLS],
-        cwd=folder,
-        stdin="".join(f"{name}\n" for name in names).encode(),
-        quiet=True,
-    )
+    controls = {
+        package.name: control_files(folder / name)
+        for package, name in zip(packages, names, strict=True)
+    }
     index = tuple(
-        _stanza(package, name, control)
-        for package, name, control in zip(packages, names, stanzas(controls), strict=True)
+        _stanza(package, name, controls[package.name].get("control"))
+        for package, name in zip(packages, names, strict=True)
     )
     write_atomically(folder / "Packages", "".join(map(dumps, index)))
     write_atomically(folder / "sources.list", f"deb [trusted=yes] file:{PLACE} ./\n")
     write_atomically(folder / "apt.conf", _CONFIGURATION)
     ages = (built(objects.path(package.sha256)) for package in (*packages, *older))
-    return PackageFiles(folder=folder, stanzas=index, built=max(ages, default=0))
-
-
-def built(deb: Path) -> int:
-    """When a package was built, in seconds since 1970: its first member's time (deb(5), ar(5))."""
-    with deb.open("rb") as file:
-        head = file.read(len(_AR_MAGIC) + 60)
-    time = head[len(_AR_MAGIC) + 16 :][:12].strip()
-    if not head.startswith(_AR_MAGIC) or not time.isdigit():
-        msg = f'The file "{deb}" is not a Debian package'
-        raise BuildError(msg)
-    return int(time)
+    return PackageFiles(folder=folder, stanzas=index, controls=controls, built=max(ages, default=0))
 
 
 def _file_name(package: LockedPackage) -> str:
@@ -114,7 +104,9 @@ def _file_name(package: LockedPackage) -> str:
     return f"pool/{package.name}_{version}_{package.arch}.deb"
 
 
-def _stanza(package: LockedPackage, name: str, control: Stanza) -> Stanza:
+def _stanza(package: LockedPackage, name: str, file: ControlFile | None) -> Stanza:
+    text = file.data.decode(errors="replace") if file else ""
+    control: Stanza = next(stanzas(text), {})
     is_what = tuple(control.get(field) for field in ("Package", "Version", "Architecture"))
     if is_what != (package.name, package.version, package.arch):
         msg = f'The file from "{package.url}" is not the package "{package.name}" of the lock'

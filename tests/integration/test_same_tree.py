@@ -1,0 +1,190 @@
+"""What is unpacked side by side is the tree that apt and dpkg alone make, file by file."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fakes.build import a_build
+from imagefactory.core import template as tdl
+from imagefactory.core.config import Config
+from imagefactory.core.parameters import Parameters
+from imagefactory.engine.command import Tools
+from imagefactory.engine.packages.apt import ResolveApt
+from imagefactory.engine.packages.apt_install import InstallBase
+from imagefactory.engine.packages.locked import FetchPackages, read_lock
+from imagefactory.engine.packages.package_files import gather
+from imagefactory.engine.plan import Build
+from imagefactory.engine.sandbox import Sandbox
+from imagefactory.engine.tree import Tree
+from imagefactory.systems.debian import Debian
+
+#: What one machine has for itself, and what is made anew when it is missing.
+IDENTITY: Final = (
+    "boot/initrd.img-",
+    "etc/machine-id",
+    "etc/ssh/ssh_host_",
+    "var/cache/",
+    "var/lib/dbus/machine-id",
+    "var/log/",
+)
+#: What mmdebstrap takes from its host or adds, and the copies that programs make of what they change.
+THEIRS: Final = (
+    "dev/",
+    "etc/.resolv.conf.systemd-resolved.bak",
+    "etc/apt/",
+    "etc/fstab",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "run/lock",
+    "var/lib/apt/",
+    "var/lib/dpkg/arch",
+    "var/lib/dpkg/lock",
+)
+COPIES: Final = frozenset(
+    f"etc/{name}-" for name in ("group", "gshadow", "passwd", "shadow", "subgid", "subuid")
+) | {"var/lib/dpkg/diversions-old", "var/lib/dpkg/status-old"}
+
+
+def lines(data: bytes) -> object:
+    return sorted(data.splitlines())
+
+
+def stanzas(data: bytes) -> object:
+    return sorted(data.split(b"\n\n"))
+
+
+def without_ids(data: bytes) -> object:
+    """Users and groups are numbered in the order in which packages are set up."""
+    rows = [line.split(b":") for line in data.splitlines()]
+    return sorted((row[0], *(field for field in row[1:] if not field.isdigit())) for row in rows)
+
+
+#: Files in which the order of packages shows, and what is compared of them.
+ORDERED: Final[Mapping[str, Callable[[bytes], object]]] = {
+    "etc/group": without_ids,
+    "etc/gshadow": without_ids,
+    "etc/passwd": without_ids,
+    "etc/shadow": without_ids,
+    "var/lib/dpkg/status": stanzas,
+    "var/lib/dpkg/triggers/File": lines,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is compared of a file."""
+
+    kind: bytes
+    mode: int
+    owner: str
+    group: str
+    target: str
+    content: object
+
+
+@pytest.fixture(params=["12", pytest.param("13", marks=pytest.mark.slow)])
+def build(request: pytest.FixtureRequest, config: Config, template: str) -> Iterator[Build]:
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("mmdebstrap is not installed")
+    build = a_build(config.state, build_id=f"same-tree-{request.param}")
+    sandbox = Sandbox(state=build.state, tools=Tools())
+    for folder in (build.scratch.parent, build.scratch, build.cache):
+        sandbox.own(folder)
+    filling = {"VERSION": request.param, "SIZE": "2 GiB", "PACKAGE": "tree", "COMMAND": "true"}
+    for name, value in filling.items():
+        template = template.replace(f"@{name}@", value)
+    wanted = Build(**{**vars(build), "mirrors": config.mirrors})
+    plan = Debian(config).plan_base(tdl.parse(template), Parameters())
+    for step in plan:
+        if isinstance(step, ResolveApt | FetchPackages | InstallBase):
+            step.run(wanted)
+    yield wanted
+    sandbox.remove(build.scratch)
+
+
+def test_the_tree_is_the_one_of_dpkg_alone(build: Build, tmp_path: Path) -> None:
+    theirs = entries(by_dpkg_alone(build, tmp_path))
+    ours = entries(by_us(build))
+    assert sorted(ours.keys() ^ theirs.keys()) == []
+    assert len(ours) > 8_000
+    assert [(path, ours[path], theirs[path]) for path in ours if ours[path] != theirs[path]] == []
+
+
+def by_us(build: Build) -> Path:
+    """The base as a tar archive, with the inner owners."""
+    tree = Tree.load(build)
+    folder = build.scratch / "packed"
+    tree.sandbox.own(folder)
+    words = ["tar", "--create", "--file=tree.tar", "--numeric-owner", "--directory=tree", "."]
+    tree.sandbox.host(words, cwd=folder, layers=tree.layers)
+    return folder / "tree.tar"
+
+
+def by_dpkg_alone(build: Build, folder: Path) -> Path:
+    """The same packages as mmdebstrap installs them."""
+    lock = read_lock(build)
+    files = gather(build, lock.layer("base"), build.scratch / "repository")
+    made = folder / "mmdebstrap.tar"
+    suite = {"12": "bookworm", "13": "trixie"}[lock.version]
+    links = ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"] if lock.version == "12" else []
+    names = ",".join(package.name for package in lock.layer("base"))
+    command = ["mmdebstrap", "--variant=apt", *links, f"--include={names}", suite, str(made)]
+    subprocess.run(
+        [*command, f"deb [trusted=yes] copy:{files.folder} ./"],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(files.built), "TMPDIR": str(folder)},
+        timeout=300,
+    )
+    return made
+
+
+def entries(archive: Path) -> Mapping[str, Entry]:
+    """All files but those of one machine alone; owners have their names, hard links their content."""
+    found: dict[str, Entry] = {}
+    with tarfile.open(archive) as tar:
+        users, groups = (
+            names(tar, member) for member in (member_of(tar, "passwd"), member_of(tar, "group"))
+        )
+        for member in tar:
+            path = member.name.removeprefix("./").rstrip("/")
+            if path and path != "." and path not in COPIES and not is_ones_own(path):
+                opened = tar.extractfile(member) if member.isreg() or member.islnk() else None
+                found[path] = Entry(
+                    kind=tarfile.REGTYPE if member.islnk() else member.type,
+                    mode=member.mode,
+                    owner=users[member.uid],
+                    group=groups[member.gid],
+                    target=member.linkname if member.issym() else "",
+                    content=opened and compared(path, opened.read()),
+                )
+    return found
+
+
+def is_ones_own(path: str) -> bool:
+    return f"{path}/".startswith((*IDENTITY, *THEIRS))
+
+
+def compared(path: str, data: bytes) -> object:
+    see = ORDERED.get(path)
+    return see(data) if see else hashlib.sha256(data).hexdigest()
+
+
+def member_of(tar: tarfile.TarFile, name: str) -> tarfile.TarInfo:
+    return tar.getmember(f"./etc/{name}")
+
+
+def names(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Mapping[int, str]:
+    """The number of each user, or group, and its name."""
+    opened = tar.extractfile(member)
+    assert opened is not None
+    rows = (line.split(":") for line in opened.read().decode().splitlines())
+    return {int(row[2]): row[0] for row in rows}
