@@ -14,6 +14,7 @@ class Job(StrEnum):
     BUILD = "build"  #: make it, or find out why it cannot be made
     CANCEL = "cancel"  #: settle it when nobody has begun to build it
     DELETE = "delete"  #: remove it, here and on its provider
+    LOCK = "lock"  #: of no image: resolve a template, whose reference stands for the image's id
 
 
 class State(StrEnum):

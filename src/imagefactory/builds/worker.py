@@ -16,6 +16,7 @@ from imagefactory.builds.claim import claim
 from imagefactory.builds.deletion import Deletion
 from imagefactory.builds.events import BuildLog
 from imagefactory.builds.making import Making
+from imagefactory.builds.resolution import Resolutions
 from imagefactory.builds.runner import Runner
 from imagefactory.builds.scratch import Scratch
 from imagefactory.builds.settle import UNDER_WAY, Settlement, parent_failed
@@ -34,6 +35,7 @@ from imagefactory.core.errors import (
     VerificationError,
 )
 from imagefactory.core.images import Image, Status
+from imagefactory.core.lock import Lock
 from imagefactory.core.masking import masked_text
 from imagefactory.engine.command import Cancellation
 
@@ -101,6 +103,9 @@ class Worker:
         return not self._jobs
 
     def _perform(self, job: Job, image_id: str, record: Record) -> None:
+        if job is Job.LOCK:
+            self._lock_packages(image_id)
+            return
         if self._workshop.store.get(image_id) is None:
             return
         with claim(self._artifacts(image_id)) as mine:
@@ -115,6 +120,12 @@ class Worker:
                 case Job.DELETE:
                     self._delete(image)
         self._settlement.release(image_id)
+
+    def _lock_packages(self, ref: str) -> None:
+        resolutions = Resolutions(workshop=self._workshop)
+        found: list[Lock] = []
+        failure = self._attempt(lambda: found.append(resolutions.make(ref)), ref, tell=log.info)
+        resolutions.tell(ref, failure or found[0])
 
     def _build(self, image: Image, record: Record) -> None:
         if image.status not in UNDER_WAY or not self._is_ready(image):

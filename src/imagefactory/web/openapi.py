@@ -41,6 +41,8 @@ _REASONS: Final[Mapping[int, str]] = {
     416: "The body does not have this range",
     500: "An error of the server; its log has the details",
     501: "Not implemented",
+    502: "Package lists could not be fetched or verified",
+    504: "The packages were not resolved in time",
 }
 
 

@@ -136,6 +136,15 @@ def _templates(routes: Routes) -> None:
         errors=(400,),
         body=openapi.template_body(),
     )
+    routes.add(
+        "/templates/lock",
+        templates.lock,
+        methods=["POST"],
+        guards=[CLIENT],
+        content={"application/json": {"schema": {"type": "object"}}},
+        errors=(400, 502, 504),
+        body=openapi.template_body(),
+    )
 
 
 def _collection(routes: Routes, kind: type[Image]) -> None:
