@@ -238,6 +238,14 @@ def test_a_server_that_is_none_is_one_sentence(run: Run, url: str, why: str) -> 
     assert outcome.err.count("\n") == 2
 
 
+def test_another_server_is_told_from_a_factory(run: Run, daemon: Daemon) -> None:
+    outcome = run(
+        "images", "--server", f"{daemon.url}/imagefactory/docs", "--ca", daemon.certificate
+    )
+    assert outcome.status == 1
+    assert outcome.err.endswith('/docs" is no image factory\n  Is this the address of its API?\n')
+
+
 def test_what_looks_at_this_machine_asks_no_server(run: Run, daemon: Daemon) -> None:
     refused = run("gc", "--server", daemon.url)
     assert refused.status == 1

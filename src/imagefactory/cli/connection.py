@@ -45,6 +45,16 @@ class Connection:
     http: httpx2.Client
     url: str  #: of the API, without a slash at the end
 
+    def check(self) -> None:
+        """`ServerError` unless an image factory answers."""
+        try:
+            told = self.get("")
+        except ValueError:
+            told = None  # a page for people, say
+        if not isinstance(told, dict) or told.get("name") != "imagefactory":
+            msg = f'The server "{self.url}" is no image factory'
+            raise ServerError(msg, hint="Is this the address of its API?")
+
     def get(self, path: str, **query: str | int) -> Any:
         """The JSON at a path of the API."""
         return self.send("GET", path, params=query).json()
@@ -85,7 +95,7 @@ class Connection:
 
 @contextmanager
 def connect(config: Config) -> Iterator[Connection]:
-    """A connection to the daemon that the configuration names; no request is made yet."""
+    """A connection to the daemon that the configuration names; `ServerError` when there is none."""
     address = _address(config.server)
     with httpx2.Client(
         auth=_auth(config),
@@ -94,7 +104,9 @@ def connect(config: Config) -> Iterator[Connection]:
         headers={"Accept": _ACCEPT},
         trust_env=False,
     ) as http:
-        yield Connection(http=http, url=address.geturl())
+        connection = Connection(http=http, url=address.geturl())
+        connection.check()
+        yield connection
 
 
 def unreachable(url: str, error: Exception) -> ServerError:
