@@ -28,6 +28,7 @@ RESOURCES: Final = {
     "target": "/targets/mock",
     "provider": "/targets/local/providers/local",
     "providers": "/targets/local/providers",
+    "diff": "/base_images/{base}/diff/{target}",
 }
 
 
