@@ -75,6 +75,15 @@ def test_an_answer_that_does_not_come_is_not_waited_for_forever(
     assert api.shop.inbox.jobs == type(api.shop.inbox.jobs)()
 
 
+def test_a_template_in_another_encoding_is_refused(api: Api) -> None:
+    answer = api.http.post(
+        f"{ROOT}/templates/lock",
+        content="<template><name>ü</name></template>".encode("latin-1"),
+        headers={"content-type": "application/xml"},
+    )
+    assert answer.status_code == 400
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"template": "<nonsense/>"}, {"template": TDL, "parameters": [1]}]
 )
