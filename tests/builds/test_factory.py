@@ -210,9 +210,9 @@ def test_a_parent_that_settles_while_its_child_is_recorded_does_not_lose_it(shop
     class Hasty(type(shop.workshop.store)):  # type: ignore[misc]
         """A store whose answer is old before it arrives."""
 
-        def add(self, *new: Image) -> None:
+        def add(self, *new: Image, **claim: Any) -> None:
             shop.work()
-            super().add(*new)
+            super().add(*new, **claim)
 
     hasty = Hasty(engine=shop.workshop.store.engine)
     factory = replace(shop.factory, workshop=replace(shop.workshop, store=hasty))
