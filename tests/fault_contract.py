@@ -57,8 +57,8 @@ class Clock:
 class FaultContract(ABC, Generic[LoginT]):
     """A cloud's test inherits this beside `PushContract`, where there is a server to push to."""
 
-    #: 1 tries each fault at each request; 4, say, at every fourth, each fault at others. A lost answer,
-    #: the fault of which most can be made wrong, is tried at all; an end, at all that change something
+    #: 1 tries faults at each request; 4, say, at every fourth, each fault at others. Lost answers and
+    #: ends are tried at all requests that change something: there most can be made wrong
     stride: ClassVar[int] = 1
 
     @pytest.fixture
@@ -187,12 +187,12 @@ class FaultContract(ABC, Generic[LoginT]):
         push.step.cloud.delete(pushed.identifier, push.step.login)
         assert 0 < len(calls) < _MOST
         match fault:
-            case Fault.RESET:
-                return calls
             case Fault.DAMAGED | Fault.KILLED_SENDING:
                 return [call for call in calls if call.length > _LONG]
-            case Fault.KILLED | Fault.DEAD:
+            case Fault.RESET | Fault.KILLED | Fault.DEAD:
                 return [call for call in calls if call.method not in {"GET", "HEAD"}]
+            case Fault.ABSENT:  # to whoever deletes a thing, its absence is no fault
+                return [call for call in calls if call.method != "DELETE"][:: self.stride]
             case _:
                 return calls[list(Fault).index(fault) % self.stride :: self.stride]
 
@@ -239,4 +239,4 @@ class Life:
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL, call
-        assert len(faulty.calls) == call.number
+        assert len(faulty.calls) >= call.number  # more where some are under way at once

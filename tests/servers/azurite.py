@@ -20,7 +20,7 @@ import pytest
 
 from servers.environment import CACHE
 
-HERE: Final = Path(__file__).resolve().parent / "azurite"
+HERE: Final = Path(__file__).resolve().parent / "node"  #: the lock of the packages
 _FOLDER: Final = CACHE / "azurite"
 _INSTALLING: Final = 600  # seconds
 _STARTING: Final = 60.0  # seconds; neighbours may be busy

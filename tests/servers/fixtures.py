@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from servers import azurite as azurite_server
+from servers import gcs as gcs_server
 from servers.azurite import Azurite
 from servers.openstack import OpenStackServers, running
 
@@ -21,3 +22,10 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """Microsoft's emulator of Azure's blobs."""
     with azurite_server.running(tmp_path_factory.mktemp("azurite")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an emulator of Google Cloud Storage."""
+    with gcs_server.running(tmp_path_factory.mktemp("gcs")) as url:
+        yield url

@@ -54,7 +54,11 @@ class Rest:
     retry: Retry
     settling: float = 3600.0  #: seconds that the cloud may take to make or remove an image
 
-    def ask(
+    def ask(self, method: str, url: str, **words: Any) -> httpx2.Response:
+        """The answer to a request, which is made and authorized anew for every try; see `once`."""
+        return self.retry(lambda: self.once(method, url, **words))
+
+    def once(
         self,
         method: str,
         url: str,
@@ -64,23 +68,18 @@ class Rest:
         fresh: bool = False,
         **words: Any,
     ) -> httpx2.Response:
-        """The answer to a request, for which `words` are those of httpx2.
+        """The answer to a request that is made once; further words are those of httpx2.
 
-        The request is made and authorized anew for every try. `fresh`: 404 passes, since what is asked
-        for was made just now and not every server knows it.
+        `fresh`: 404 passes, since what is asked for was made just now and not every server knows it.
         """
-
-        def once() -> httpx2.Response:
-            request = self.client.build_request(method, url, **words)
-            authorize(request)
-            answer = self.client.send(request)
-            if fresh and answer.status_code == httpx2.codes.NOT_FOUND and 404 not in expect:
-                raise Unsettled
-            if answer.status_code not in expect:
-                raise Refusal(answer)
-            return answer
-
-        return self.retry(once)
+        request = self.client.build_request(method, url, **words)
+        authorize(request)
+        answer = self.client.send(request)
+        if fresh and answer.status_code == httpx2.codes.NOT_FOUND:
+            raise Unsettled
+        if answer.status_code not in expect:
+            raise Refusal(answer)
+        return answer
 
     def undoing(self) -> "Rest":
         """The same for what a failed push removes: short of patience, and nobody can stop it."""

@@ -1,7 +1,7 @@
 """Azure as a cloud: a fixed VHD, brought to a page blob and made a managed image or a gallery version.
 
-It speaks the REST APIs itself. Microsoft's client libraries would bring forty packages for the dozen
-requests that a push makes, and retries of their own inside ours.
+It speaks the REST APIs itself: Microsoft's client libraries would bring a second HTTP client, and
+retries of their own inside ours.
 """
 
 import logging
@@ -185,7 +185,7 @@ def _undo(token: str, azure: _Azure) -> None:
         blobs.delete(_blob(token))
         for image in arm.having(token):
             arm.delete(f"{arm.collection}/{image['name']}")
-    except FAULTS:
+    except (*FAULTS, CloudError):
         log.warning("What was made of the image %s stays with Azure", token)
 
 
