@@ -16,6 +16,7 @@ from imagefactory.builds.receivers import check_receivers, with_receivers
 from imagefactory.builds.settle import UNDER_WAY
 from imagefactory.builds.work import Job
 from imagefactory.builds.workshop import Workshop
+from imagefactory.core.accounts import Account
 from imagefactory.core.config import Config
 from imagefactory.core.errors import Conflict, NotFound, RequestError
 from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
@@ -88,13 +89,13 @@ class Factory:
     ) -> ProviderImage:
         """Push a target image, or build all from a template and push that.
 
-        The credentials go into the vault and nowhere else.
+        The provider may be the name of an account in the configuration; then the credentials may be
+        that one's. The credentials go into the vault and nowhere else.
         """
-        where, secret, kind = requests.provider_keys(
-            requests.text(provider, key="provider"),
-            credentials,
-            requests.text(target, key="target"),
-        )
+        named, kind = requests.text(provider, key="provider"), requests.text(target, key="target")
+        if account := self.workshop.config.account(kind, named):
+            named, credentials = account.provider, credentials or account.credentials
+        where, secret, kind = requests.provider_keys(named, credentials, kind)
         document = requests.text(template, key="template")
         parent_id = requests.text(target_image_id, key="target_image_id")
         requests.refuse_snapshot(parameters, template=document)
@@ -250,13 +251,15 @@ class Factory:
 
         Those whom the `callbacks` name are told of it, beside those whom the image's request named.
 
-        A provider image needs credentials, unless they are kept, or `forget` asks for nothing but the
-        removal of the record.
+        A provider image needs credentials, unless they are kept or those of a configured account, or
+        `forget` asks for nothing but the removal of the record.
         """
         where = requests.text(provider, key="provider")
         told = {"callbacks": callbacks}
         check_receivers(told, allowed=self.workshop.callback_networks)
         image = self.workshop.store.image(image_id)
+        if account := self._account_of(image, where):
+            where, credentials = account.provider, credentials or account.credentials
         pushed = isinstance(image, ProviderImage) and image.identifier_on_provider is not None
         if pushed and not forget and credentials is None and not _has_credentials(image):
             msg = "Missing required values: credentials, provider, target"
@@ -334,6 +337,21 @@ class Factory:
         # Who settles the parent hands its children in; he may have looked before ours was there.
         if not waits or not self._is_under_way(first.parent_id):
             self.workshop.work.submit(Job.BUILD, first.id)
+
+    def _account_of(self, image: Image, named: str | None) -> Account | None:
+        """The configured account that is meant, or else the one that the image lies in."""
+        if not isinstance(image, ProviderImage):
+            return None
+        config = self.workshop.config
+        if named is not None or image.credentials_ref is not None:
+            return config.account(image.target, named)
+        # An image of an original store does not know its target; its provider is the account's name.
+        fitting = (
+            account
+            for name, account in config.providers.items()
+            if image.provider in {name, account.provider} and image.target in {"", account.target}
+        )
+        return next(fitting, None)
 
     def _is_under_way(self, image_id: str | None) -> bool:
         image = self.workshop.store.get(image_id) if image_id else None

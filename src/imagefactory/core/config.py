@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args, get_origin, get_type_hints
 
+from imagefactory.core.accounts import Account
 from imagefactory.core.errors import ConfigError
 from imagefactory.core.secret import REDACTED, Secret
 
@@ -90,6 +91,9 @@ class Config:
         default_factory=dict
     )  #: URL prefix of receivers -> what signs the callbacks to them
     callback_networks: tuple[str, ...] = ()  #: networks with receivers that are not global
+    providers: Mapping[str, Account] = field(
+        default_factory=dict
+    )  #: accounts that clients may name as their provider
     local_folders: Mapping[str, str] = field(
         default_factory=dict
     )  #: providers of the target `local`
@@ -98,6 +102,11 @@ class Config:
 
     #: why keys that were given have no effect, a sentence each; no key itself
     ignored: tuple[str, ...] = field(default=(), metadata={_NO_KEY: True})
+
+    def account(self, target: str | None, provider: str | None) -> Account | None:
+        """The account that a client means by naming a provider of this target."""
+        account = self.providers.get(provider or "")
+        return account if account is not None and account.target == target else None
 
     @property
     def storage(self) -> Path:
@@ -163,8 +172,10 @@ def _hint(name: str, known: Mapping[str, object]) -> str:
 
 
 def _typed(key: str, value: object, wanted: object, origin: str) -> object:
-    kind, secret = get_origin(wanted) or wanted, Secret in get_args(wanted)
+    kind, secret = get_origin(wanted) or wanted, {Secret, Account} & set(get_args(wanted))
     try:
+        if Account in get_args(wanted):
+            return _accounts(value)
         if secret:
             return _secrets(value)
         if kind is Literal:
@@ -172,7 +183,7 @@ def _typed(key: str, value: object, wanted: object, origin: str) -> object:
         return _READERS[kind](value)
     except ValueError as error:
         words = " or ".join(f'"{choice}"' for choice in get_args(wanted))
-        is_what = words if kind is Literal else _WORDS[kind]
+        is_what = words if kind is Literal else _WORDS[Account if Account in secret else kind]
         shown = REDACTED if secret else value
         msg = f'The {origin} has "{shown}" for "{key}", which is not {is_what}'
         raise ConfigError(msg) from error
@@ -233,6 +244,12 @@ def _secrets(value: object) -> dict[str, Secret]:
     raise ValueError
 
 
+def _accounts(value: object) -> dict[str, Account]:
+    if isinstance(value, Mapping):
+        return {name: Account.read(item) for name, item in value.items()}
+    raise ValueError
+
+
 #: what a key's values are read with; each raises `ValueError` for another type
 _READERS: Final[Mapping[object, Callable[[object], object]]] = {
     bool: _boolean,
@@ -251,4 +268,5 @@ _WORDS: Final[Mapping[object, str]] = {
     str: "a text",
     tuple: "a list of texts",
     Mapping: "an object of texts",
+    Account: 'an object of accounts, each with "target", "provider" and maybe "credentials"',
 }
