@@ -26,7 +26,7 @@ check: .setup-check ## formatting, lint, types, import floors
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-bench: setup ## measure the phases of a build
+bench: setup ## measure builds, formats and the API
 	@.venv/bin/python -m benchmarks
 
 docs: .setup-docs ## the documentation site, into site/

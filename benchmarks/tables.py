@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from benchmarks.formats import Comparison, Effort
+from benchmarks.served import Served
 
 _MIB: Final = 1 << 20
 
@@ -23,14 +24,44 @@ def of_builds(builds: Mapping[str, Phases]) -> str:
 
 
 def of_formats(compared: Sequence[Comparison]) -> str:
-    """Ours and qemu-img's, and how they compare."""
+    """Ours and the other programs, and how they compare."""
     head = ["format", "", "s", "MiB written", "MiB of memory"]
     rows = []
     for row in compared:
         rows.append([row.format, "ours", *_effort(row.ours)])
-        rows.append(["", "qemu-img", *_effort(row.peer)])
+        rows.append(["", row.against, *_effort(row.peer)])
         rows.append(["", "ratio", *_ratios(row.ours, row.peer)])
     return _table(head, rows)
+
+
+def of_requests(served: Sequence[Served], *, scanned: Mapping[str, float]) -> str:
+    """How long clients waited, in milliseconds, and the original's way for one client alone."""
+    head = ["request", "pace", "answers/s", "median, ms", "p99, ms", "worst, ms"]
+    head += ["daemon's CPU, ms", "clients' CPU, ms"]
+    rows = [
+        [
+            one.request,
+            one.pace,
+            f"{one.rate:.0f}",
+            *(f"{1000 * wait:.1f}" for wait in (one.median, one.p99, one.worst)),
+            *(f"{1000 * cpu:.2f}" for cpu in (one.server_cpu, one.client_cpu)),
+        ]
+        for one in served
+    ]
+    for request, seconds in scanned.items():
+        ways = [request, "scan", f"{1 / seconds:.2f}", f"{1000 * seconds:.0f}"]
+        rows.append([*ways, *[""] * (len(head) - len(ways))])
+    return _table(head, rows)
+
+
+def of_program(*, start: float, peak: float, help: float) -> str:
+    """What the programs need to begin."""
+    rows = [
+        ["daemon answers after, s", f"{start:.2f}"],
+        ["daemon's memory, MiB", f"{peak / _MIB:.0f}"],
+        ["imagefactory --help, s", f"{help:.2f}"],
+    ]
+    return _table(["program", ""], rows)
 
 
 def _share(phases: Phases, name: str, total: float) -> tuple[str, str]:
