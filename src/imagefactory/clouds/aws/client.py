@@ -32,8 +32,9 @@ THREADS: Final = 16  #: requests of one push that are under way at once
 
 _PATIENCE: Final = 30.0  # seconds without an answer
 _LONGEST: Final = 200  # characters of an answer that a message quotes
-_THROTTLED: Final = frozenset(
+_PASSING: Final = frozenset(
     {
+        "BadDigest",  # damaged on the way
         *("BandwidthLimitExceeded", "EC2ThrottledException", "InternalError", "InternalFailure"),
         *("PriorRequestNotComplete", "RequestLimitExceeded", "RequestThrottled"),
         *("RequestThrottledException", "RequestTimeout", "ServiceUnavailable", "SlowDown"),
@@ -251,7 +252,7 @@ def _server_pause(error: Exception) -> float | None:
     answer = response.get("ResponseMetadata", {})
     after = answer.get("HTTPHeaders", {}).get("retry-after")
     pause = pause_after(answer.get("HTTPStatusCode", 0), after)
-    return 0.0 if pause is None and code_of(error) in _THROTTLED else pause
+    return 0.0 if pause is None and code_of(error) in _PASSING else pause
 
 
 def _refusal(error: Exception, identity: Identity, place: Place, doing: str) -> CloudError:
@@ -284,7 +285,9 @@ def _refusal(error: Exception, identity: Identity, place: Place, doing: str) -> 
 def _words(error: Exception, identity: Identity) -> str:
     """What a server said, as one line."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
-    said = " ".join(str(response.get("Error", {}).get("Message") or code_of(error)).split())
+    said = " ".join(str(response.get("Error", {}).get("Message") or code_of(error)).split()).rstrip(
+        "."
+    )
     for secret in identity.secrets:
         said = said.replace(secret.reveal(), REDACTED)
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
