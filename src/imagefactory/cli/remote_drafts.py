@@ -8,6 +8,7 @@ from imagefactory.cli.connection import Connection
 from imagefactory.cli.service import Faults
 from imagefactory.core.lock import Lock
 
+_PATIENCE: Final = 150  # seconds; the daemon itself gives up after 120
 _XML: Final = {"Content-Type": "application/xml"}
 
 
@@ -28,5 +29,5 @@ class RemoteDrafts:
         """The exact packages that a template resolves to."""
         log("Waiting for the server")
         fields = {"template": template, "parameters": dict(parameters)}
-        answer = self.connection.send("POST", "/templates/lock", json=fields)
+        answer = self.connection.send("POST", "/templates/lock", json=fields, timeout=_PATIENCE)
         return Lock.loads(answer.text)
