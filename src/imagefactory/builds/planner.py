@@ -33,7 +33,7 @@ class SetAside(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Push(Step):
-    """Brings an image to its provider, unless an interrupted push has done so already."""
+    """Brings an image to its provider; the cloud goes on with what an interrupted push has done."""
 
     weight: ClassVar[int] = 60
 
@@ -53,9 +53,7 @@ class Push(Step):
     def run(self, build: Build) -> None:
         assert build.source is not None  # noqa: S101 - every provider image is made from one
         self.cloud.check(self.login)
-        pushed = self.cloud.find(self.image.id, self.login)
-        if pushed is None:
-            pushed = self.cloud.push(self.image, build.source, self.login, build.report)
+        pushed = self.cloud.push(self.image, build.source, self.login, build.report)
         keep = {"identifier": pushed.identifier, "account": pushed.account}
         write_atomically(build.scratch / _PUSHED, json.dumps(keep))
 

@@ -109,11 +109,15 @@ class Cloud(Protocol, Generic[LoginT]):
         ...
 
     def push(self, image: ProviderImage, disk: Path, login: LoginT, report: Report) -> Pushed:
-        """Bring a disk there under the token `image.id`; what was half made is undone. `CloudError`."""
+        """Bring a disk there under the token `image.id`, unless an interrupted push has done so.
+
+        What a process that died has begun is gone on with where that is possible. What was half made
+        when this raises is undone. `CloudError`.
+        """
         ...
 
     def find(self, token: str, login: LoginT) -> Pushed | None:
-        """The whole image that an interrupted push with this token made, if it came so far."""
+        """The whole image that an interrupted push made, if it came so far; what is half made goes."""
         ...
 
     def delete(self, identifier: str, login: LoginT) -> None:
