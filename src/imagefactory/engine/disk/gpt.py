@@ -1,4 +1,4 @@
-"""Partition tables, written byte by byte (UEFI specification 2.10, section 5)."""
+"""Partition tables, written and read byte by byte (UEFI specification 2.10, section 5)."""
 
 import struct
 import zlib
@@ -21,6 +21,7 @@ _ENTRY: Final = struct.Struct("<16s16sQQQ72s")
 _ENTRIES: Final = 128
 _ENTRIES_SECTORS: Final = _ENTRIES * _ENTRY.size // SECTOR
 _TABLE_SECTORS: Final = 1 + _ENTRIES_SECTORS  # a header and its entries
+HEAD: Final = (1 + _TABLE_SECTORS) * SECTOR  #: bytes at a disk's beginning that `read` needs
 _NAME_UNITS: Final = 36  # of UTF-16
 
 _MBR_PARTITION: Final = struct.Struct("<B3sB3sII")
@@ -67,6 +68,23 @@ def table(entries: Sequence[Entry], *, disk: UUID, sectors: int) -> Table:
         + bytes(array),
         backup=bytes(array) + header(own=sectors - 1, other=1, entries_at=sectors - _TABLE_SECTORS),
     )
+
+
+def read(head: bytes) -> list[Entry]:
+    """The partitions in a disk's first sectors; none where there is no whole table of ours."""
+    header = head[SECTOR : SECTOR + _HEADER.size].ljust(_HEADER.size, b"\0")
+    signature, _revision, _size, _checksum, _zero, *content = _HEADER.unpack(header)
+    array = head[2 * SECTOR : _TABLE_SECTORS * SECTOR + SECTOR]
+    if signature != _SIGNATURE or zlib.crc32(array) != content[-1]:
+        return []
+    found = []
+    for number, fields in enumerate(_ENTRY.iter_unpack(array), start=1):
+        kind, own, first, last, _flags, name = fields
+        if any(kind):
+            words = name.decode("utf-16-le", "replace").rstrip("\0")
+            ids = {"type": UUID(bytes_le=kind), "id": UUID(bytes_le=own)}
+            found.append(Entry(number=number, first=first, last=last, name=words, **ids))
+    return found
 
 
 def protective_mbr(sectors: int) -> bytes:

@@ -3,18 +3,15 @@
 import io
 import os
 import tarfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, cast
 
-from isal import isal_zlib
+from imagefactory.engine.formats.gzip import Gzip
 
 _USTAR_LARGEST: Final = 8 << 30  # bytes that eleven octal digits count
 _PIECE: Final = 1 << 20
-_GZIP: Final = 16 + zlib.MAX_WBITS
-_LEVEL: Final = 1  # of ISA-L; what is packed is mostly compressed already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +40,7 @@ def write(
     """
     with target.open("xb") as file:
         if gzip:
-            packed = _Gzip(file)
+            packed = Gzip(file)
             _write(cast("IO[bytes]", packed), members, advance)
             packed.finish()
         else:
@@ -72,22 +69,6 @@ def _write(file: IO[bytes], members: Sequence[Member], advance: Callable[[int], 
                     tar.addfile(header, _Watched(content, behind, advance))
             behind += member.size
             advance(behind)
-
-
-class _Gzip:
-    """A file whose content is compressed; the stream names no file and no time (RFC 1952)."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._stream = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
-
-    def write(self, data: bytes) -> int:
-        self._file.write(self._stream.compress(data))
-        return len(data)
-
-    def finish(self) -> None:
-        """Write what is left."""
-        self._file.write(self._stream.flush())
 
 
 class _Watched(io.RawIOBase):

@@ -1,0 +1,26 @@
+"""A gzip stream that names no file and no time (RFC 1952), made by ISA-L."""
+
+import zlib
+from typing import IO, Final
+
+from isal import isal_zlib
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_LEVEL: Final = 1  # of ISA-L: a tenth of zlib's time for a tenth more bytes
+
+
+class Gzip:
+    """Compresses what is written to it into a file; the same bytes give the same bytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._stream = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+
+    def write(self, data: bytes) -> int:
+        """Compress some bytes more."""
+        self._file.write(self._stream.compress(data))
+        return len(data)
+
+    def finish(self) -> None:
+        """Write what is left; the file itself stays open."""
+        self._file.write(self._stream.flush())
