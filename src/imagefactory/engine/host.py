@@ -24,6 +24,7 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "qemu-system-x86_64": "qemu-system-x86",
     "setpriv": "util-linux",
     "unshare": "util-linux",
+    "xz": "xz-utils",
 }
 
 
