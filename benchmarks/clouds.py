@@ -114,6 +114,7 @@ def _measured(server: aws.AwsServer, disk: Path, folder: Path) -> tuple[float, i
     keys = json.dumps({"access_key": aws.ACCESS_KEY, "secret_access_key": server.secret})
     login = cloud.login(provider, Secret(keys))
     image = ProviderImage(id=str(uuid.uuid4()), name="bench", provider=provider, target="ec2")
+    cloud.check(login)  # as every build does; it loads the client library
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.monotonic()
     cloud.push(image, disk, login, lambda _percent, _activity=None: None)

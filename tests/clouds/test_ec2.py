@@ -36,6 +36,7 @@ class TestEc2(CloudContract[Ec2Login]):
         "ec2_flatten": "perhaps",
         "ec2_modify": [],
         "ec2_image_format": "qcow2",
+        "ec2_boot_mode": "coreboot",
     }
 
     @pytest.fixture

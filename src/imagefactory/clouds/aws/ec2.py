@@ -65,6 +65,7 @@ class EC2:
             parameters.boolean(switch, default=False)
         parameters.choice("ec2_image_format", ("raw",), default="raw")
         self._require_ebs(parameters)
+        _boot_mode(parameters, template.os.arch)
         return (Convert(format="raw"),)
 
     def check(self, login: Ec2Login) -> None:
@@ -178,19 +179,23 @@ def _wanted(
         msg = "Input image is a not in raw format - cannot push to provider"
         raise CloudError(msg, hint='Push a target image of the target "ec2"')
     arch = tdl.parse(image.template).os.arch if image.template else "x86_64"
-    modes: tuple[BootMode, ...] = ("uefi-preferred", "uefi", "legacy-bios")
-    default: BootMode = "uefi-preferred" if arch == "x86_64" else "uefi"
     name = image.name or "image"
     given: Mapping[str, str] = {"Name": name, **login.tags, TOKEN: image.id, NAME: name}
     return Registration(
         token=image.id,
         name=name,
         architecture=arch,
-        boot_mode=parameters.choice("ec2_boot_mode", modes, default=default),
+        boot_mode=_boot_mode(parameters, arch),
         size=-(-facts.virtual_size // _GIB),
         volume_type=login.volume_type,
         tags=given,
     )
+
+
+def _boot_mode(parameters: Parameters, arch: str) -> BootMode:
+    modes: tuple[BootMode, ...] = ("uefi-preferred", "uefi", "legacy-bios")
+    default: BootMode = "uefi-preferred" if arch == "x86_64" else "uefi"
+    return parameters.choice("ec2_boot_mode", modes, default=default)
 
 
 def _check_regions(aws: Aws, login: Ec2Login) -> None:
