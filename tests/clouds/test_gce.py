@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+import httpx2
 import pytest
 
 from contract import TOKEN, CloudContract, made_with, template
@@ -12,10 +13,13 @@ from fakes.gce import new_key, pem
 from imagefactory.clouds.gce import Gce
 from imagefactory.clouds.gce.compute import image_name
 from imagefactory.clouds.gce.login import PROVIDER_KEYS, GceLogin
+from imagefactory.clouds.gce.storage import Upload
 from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.engine.formats.convert import Convert
+from imagefactory.plugins.rest import FAULTS, Rest
+from imagefactory.plugins.retry import Retry
 
 KEY: Final = pem(new_key())
 PERSON: Final = {
@@ -100,6 +104,44 @@ def test_what_is_missing_or_wrong_is_named(
 def test_an_image_has_a_name_as_google_takes_it(name: str | None, expected: str) -> None:
     assert image_name(name, TOKEN) == expected
     assert len(expected) <= 63
+
+
+class Session:
+    """A resumable upload as Google documents it, which keeps some of a piece and then fails."""
+
+    def __init__(self, cut: int) -> None:
+        self.stored = b""
+        self.cut = cut
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        place = request.headers["Content-Range"]
+        self.asked.append(place)
+        span, _, total = place.removeprefix("bytes ").partition("/")
+        if span != "*":
+            assert int(span.partition("-")[0]) == len(self.stored)
+            if self.cut:
+                self.stored, self.cut = self.stored + request.content[: self.cut], 0
+                return httpx2.Response(503)
+            self.stored += request.content
+        if len(self.stored) == int(total):
+            return httpx2.Response(200, json={"size": total})
+        known = {"Range": f"bytes=0-{len(self.stored) - 1}"} if self.stored else {}
+        return httpx2.Response(308, headers=known)
+
+
+@pytest.mark.parametrize("kept", [1, 256 << 10])
+def test_after_a_fault_an_upload_goes_on_where_the_server_says(tmp_path: Path, kept: int) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"0123456789abcdef" * (1 << 20))
+    session, positions = Session(kept), list[int]()
+    retry = Retry(faults=FAULTS, pause=lambda error: 0.0, sleep=lambda seconds: None)  # noqa: ARG005
+    with httpx2.Client(transport=httpx2.MockTransport(session)) as client:
+        rest = Rest(client=client, retry=retry)
+        Upload(rest, "https://storage.example.com/session", disk, positions.append).run()
+    assert session.stored == disk.read_bytes()
+    assert session.asked[1] == f"bytes */{16 << 20}"
+    assert positions == [kept, kept + (8 << 20), 16 << 20]
 
 
 @pytest.mark.parametrize("key", sorted(PROVIDER_KEYS))

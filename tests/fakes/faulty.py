@@ -23,7 +23,7 @@ _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER: end the connection by a re
 
 
 class Fault(Enum):
-    """What becomes of a request. Of all but four, the server never hears."""
+    """What becomes of a request. The server hears of those that are carried out, and of half the last."""
 
     REFUSED = "nobody listens, until the client pauses"
     DEAD = "nobody listens any more"

@@ -107,9 +107,11 @@ class FakeGce:
 
     def _list(self, asked: Asked) -> Answer:
         """One image a page, so that the marks are followed."""
-        wanted = re.fullmatch(r'labels\.([a-z-]+)="([a-z0-9-]+)"', asked.query["filter"])
-        assert wanted
-        found = [i for i in self.images.values() if i["labels"].get(wanted[1]) == wanted[2]]
+        found = list(self.images.values())
+        if words := asked.query.get("filter"):
+            wanted = re.fullmatch(r'labels\.([a-z-]+)="([a-z0-9-]+)"', words)
+            assert wanted
+            found = [image for image in found if image["labels"].get(wanted[1]) == wanted[2]]
         start = int(asked.query.get("pageToken", 0))
         page: dict[str, Any] = {"items": found[start : start + 1]} if found else {}
         if start + 1 < len(found):

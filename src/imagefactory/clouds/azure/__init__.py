@@ -95,8 +95,7 @@ class Azure:
 
     def check(self, login: AzureLogin) -> None:
         with _connected(login, "show its images", seconds=ASKING) as azure:
-            for _image in azure.arm.having(""):
-                pass
+            azure.arm.check()
             azure.blobs.check()
 
     def push(self, image: ProviderImage, disk: Path, login: AzureLogin, report: Report) -> Pushed:

@@ -39,6 +39,11 @@ class Arm:
             return f"{compute}/images"
         return f"{compute}/galleries/{login.gallery.name}/images/{login.gallery.image}/versions"
 
+    def check(self) -> None:
+        """Ask for the first images, which needs all that a push needs but the right to write."""
+        url = f"{self.login.management_endpoint}{self.collection}"
+        content(self._ask("GET", url, params=self._version))
+
     def having(self, token: str) -> Iterator[Mapping[str, Any]]:
         """The images with this token, in whatever state."""
         url: str | None = f"{self.login.management_endpoint}{self.collection}"

@@ -98,8 +98,7 @@ class Gce:
 
     def check(self, login: GceLogin) -> None:
         with _connected(login, "show its images", seconds=ASKING) as google:
-            for _image in google.compute.having("-"):
-                pass
+            google.compute.check()
             google.storage.check()
 
     def push(self, image: ProviderImage, disk: Path, login: GceLogin, report: Report) -> Pushed:
@@ -189,11 +188,10 @@ def _make(image: ProviderImage, given: Parameters, source: str, google: _Google)
 def _whole(token: str, google: _Google) -> str | None:
     """The image of a token, when it is decided; one that Google failed to make goes."""
     for listed in list(google.compute.having(token)):
-        image = google.compute.settled(listed)
-        if image is not None and image["status"] == "READY":
-            google.discard_source(image, token)
-            return str(image["id"])
-        if image is not None:
+        for image in google.compute.settled(listed):
+            if image["status"] == "READY":
+                google.discard_source(image, token)
+                return str(image["id"])
             google.compute.delete(str(image["id"]))
     return None
 

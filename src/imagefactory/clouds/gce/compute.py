@@ -28,6 +28,10 @@ class Compute:
     login: GceLogin
     authorize: AccessToken
 
+    def check(self) -> None:
+        """Ask for any one image, which needs all that a push needs but the right to write."""
+        content(self._ask("GET", self._images, params={"maxResults": "1"}))
+
     def having(self, token: str) -> Iterator[Mapping[str, Any]]:
         """The images with this token, in whatever state."""
         words: dict[str, str] = {"filter": f'labels.{TOKEN}="{token}"'}
@@ -82,14 +86,16 @@ class Compute:
         if answer.status_code != _NOT_FOUND:
             self._finish(content(answer))
 
-    def settled(self, image: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """An image of which it is decided whether it is `READY` or `FAILED`; None when it went away."""
+    def settled(self, image: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """An image of which it is decided whether it is `READY` or `FAILED`; none when it went away."""
 
-        def look() -> Mapping[str, Any] | bool | None:
+        def look() -> list[Mapping[str, Any]] | None:
             found = self.show(str(image["id"]))
-            return False if found is None else None if found["status"] == "PENDING" else found
+            if found is None:
+                return []
+            return None if found["status"] == "PENDING" else [found]
 
-        return self.rest.settle(look) or None  # type: ignore[return-value]
+        return self.rest.settle(look)
 
     def _finish(self, operation: Mapping[str, Any]) -> None:
         url = f"{self._project}/operations/{quote(str(operation.get('name')), safe='')}"

@@ -17,7 +17,9 @@ from imagefactory.plugins.rest import AccessToken, Refusal, Rest, content
 
 TOKEN: Final = "imagefactory-token"  # noqa: S105 - the name under which a push's token is kept
 _PIECE: Final = 8 << 20  # bytes: a multiple of 256 KiB, as resumable uploads ask for
-_SESSIONS: Final = 3  # that one upload may lose
+_SESSIONS: Final = (
+    3  # in which an upload is tried: one may end, or bring other bytes than were sent
+)
 _GONE: Final = frozenset({404, 410})
 _INCOMPLETE: Final = 308
 _NOT_FOUND: Final = 404
@@ -42,15 +44,15 @@ class Storage:
     def upload(self, name: str, disk: Path, *, token: str, advance: Callable[[int], None]) -> None:
         """Bring a file there, unless an earlier push has done so, and compare its MD5."""
         there = self._show(name)
-        if there is None or not _is(there, disk, token):
-            for left in reversed(range(_SESSIONS)):
-                session = self._begin(name, token, disk.stat().st_size)
-                try:
-                    there = _Upload(self.rest, session, disk, advance).run()
-                    break
-                except Refusal as error:
-                    if error.status not in _GONE or not left:
-                        raise
+        for _session in range(_SESSIONS):
+            if there is not None and _is(there, disk, token):
+                return
+            session = self._begin(name, token, disk.stat().st_size)
+            try:
+                there = Upload(self.rest, session, disk, advance).run()
+            except Refusal as error:
+                if error.status not in _GONE:
+                    raise
         if there is None or not _is(there, disk, token):
             msg = f'Google did not store the object "{name}" as it was sent'
             raise CloudError(msg)
@@ -90,7 +92,7 @@ class Storage:
         return self.rest.ask(method, url, authorize=self.authorize, **words)
 
 
-class _Upload:
+class Upload:
     """One session of a resumable upload. After a fault the server says how far it has come."""
 
     def __init__(
