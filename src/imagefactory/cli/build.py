@@ -90,11 +90,11 @@ def build(options: argparse.Namespace, config: Config, create: Create) -> int:
         if quiet:
             write_json(metadata(image, body=service.body(image.id)), config)
         else:
-            _show_details(service, image)
+            show_details(service, image)
     return 0 if image.status is Status.COMPLETE else 1
 
 
-def _show_details(service: Service, image: Image) -> None:
+def show_details(service: Service, image: Image) -> None:
     """The block that programs scrape; not a byte of it may change (spec 3.4)."""
     write = sys.stdout.write
     if image.status is Status.FAILED:

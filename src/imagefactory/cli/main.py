@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "formats": "convert:formats",
     "gc": "garbage:gc",
     "images": "images:images",
+    "import_base_image": "imported:import_base_image",
     "log": "log:log",
     "plugins": "images:plugins",
     "provider_image": "build:provider_image",
@@ -40,7 +41,9 @@ _COMMANDS: Final = {
     "worker": "worker:worker",
 }
 #: what looks at this machine, its state folder or its files, whatever server there is
-_LOCAL: Final = frozenset({"boot", "completion", "convert", "doctor", "formats", "gc", "worker"})
+_LOCAL: Final = frozenset(
+    {"boot", "completion", "convert", "doctor", "formats", "gc", "import_base_image", "worker"}
+)
 _INTERRUPTED: Final = 130  #: what a shell gives for a program that Ctrl-C has ended
 
 

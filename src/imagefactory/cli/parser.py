@@ -99,6 +99,9 @@ def _add_builds(add: Add) -> None:
     base.add_argument("template", metavar="TEMPLATE", help='a TDL file, or "-" for standard input')
     base.add_argument("--lock", type=Path, metavar="LOCK", help="build exactly these packages")
     _add_parameters(base)
+    imported = add("import_base_image", "Take a disk that was made elsewhere as a base image.")
+    imported.add_argument("disk", type=Path, metavar="IMAGE_FILE", help="a disk with Linux on it")
+    _add_parameters(imported)  # without effect, as ever
     target = add("target_image", "Turn a base image into the form that a kind of cloud takes.")
     target.add_argument("target", metavar="TARGET")
     _add_origin(target, "base")

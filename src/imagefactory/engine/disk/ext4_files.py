@@ -25,6 +25,7 @@ _EXTENT_MAGIC: Final = 0xF30A
 _XATTR_MAGIC: Final = 0xEA020000
 _PREFIXES: Final = {1: "user.", 4: "trusted.", 6: "security."}
 _INITIALISED: Final = 32768  # longer extents are reserved room, which reads as zeros
+_MOST_LINKS: Final = 40  # followed on one way; as many as Linux follows
 _DEEPEST: Final = 5  # levels of an extent tree
 _ZEROS: Final = bytes(1 << 16)
 
@@ -88,6 +89,31 @@ class Ext4Files:
                 entries = sorted(self._entries(inode), reverse=True)
                 prefix = f"{path}/" if path else ""
                 waiting += [(prefix + name, child) for name, child in entries]
+
+    def find(self, path: str) -> Inode | None:
+        """What a path leads to, links on its way followed within the file system; None for nothing."""
+        waiting, at, followed = path.split("/")[::-1], [_ROOT], 0
+        while waiting:
+            name = waiting.pop()
+            if name in {"", "."}:
+                continue
+            if name == "..":
+                at = at[:-1] or [_ROOT]
+                continue
+            folder = self.inode(at[-1])
+            entries = dict(self._entries(folder)) if stat.S_ISDIR(folder.mode) else {}
+            if name not in entries:
+                return None
+            inode = self.inode(entries[name])
+            if not stat.S_ISLNK(inode.mode):
+                at.append(inode.number)
+                continue
+            target, followed = self.target(inode), followed + 1
+            if followed > _MOST_LINKS:
+                return None
+            at = [_ROOT] if target.startswith("/") else at
+            waiting += target.split("/")[::-1]
+        return self.inode(at[-1])
 
     def inode(self, number: int) -> Inode:
         """What the inode table says."""
