@@ -1,5 +1,6 @@
 """The target `docker` against a real registry; skopeo, which others wrote, reads what is there."""
 
+import base64
 import hashlib
 import io
 import json
@@ -7,13 +8,17 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Collection, Iterator
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from contract import TOKEN, PushContract, made_with, template
+from contract import TOKEN, Interrupted, PushContract, made_with, template
 from fakes.build import Told, a_build
 from fakes.faulty import Call, Fault, Faulty
 from fakes.proxy import line_to
@@ -261,6 +266,107 @@ def test_a_layer_that_is_there_is_not_sent_again(
             cloud.delete(after.identifier, login)
             assert cloud.find(image.id, login) == before
         cloud.delete(before.identifier, login)
+
+
+@pytest.mark.parametrize("last", [95, 100])
+def test_a_push_that_is_cancelled_at_its_end_leaves_no_tag(
+    registry: RunningRegistry, tmp_path: Path, image: ProviderImage, last: int
+) -> None:
+    cloud = Docker(made_with(tmp_path))
+    made = an_archive(tmp_path / "made", content=b"x")
+
+    def interrupt(percent: int, activity: str | None = None) -> None:
+        if percent >= last and activity is None:
+            raise Interrupted
+
+    login = cloud.login(provider(registry.url), Secret(CREDENTIALS))
+    with pytest.raises(Interrupted):
+        cloud.push(image, made, login, interrupt)
+    assert registry.tags(REPOSITORY) == []
+
+
+def test_a_layer_is_taken_from_another_repository(
+    registry: RunningRegistry, tmp_path: Path, image: ProviderImage
+) -> None:
+    cloud = Docker(made_with(tmp_path))
+    made = an_archive(tmp_path / "made", content=os.urandom(6 << 20))
+    first = cloud.login(provider(registry.url), Secret(CREDENTIALS))
+    pushed = cloud.push(image, made, first, Told())
+    with line_to(registry.url) as line:
+        given = {"registry": line.url, "repository": "tests/other", "mount_from": REPOSITORY}
+        login = cloud.login(json.dumps(given), Secret(CREDENTIALS))
+        mounted = cloud.push(image, made, login, Told())
+        assert line.passed < 64 << 10
+        cloud.delete(mounted.identifier, login)
+    cloud.delete(pushed.identifier, first)
+
+
+class TokenRegistry(BaseHTTPRequestHandler):
+    """A registry that wants a token for the right repository, and gives it to one user."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        query = parse_qs(urlsplit(self.path).query)
+        scope = f"repository:{REPOSITORY}:pull,push,delete"
+        right = self.headers["Authorization"] == f"Basic {word}" and query["scope"] == [scope]
+        right = right and query["service"] == ["tests"]
+        self._answer(200 if right else 401, body=b'{"token": "given"}' if right else b"{}")
+
+    def do_POST(self) -> None:
+        if self.headers.get("Authorization") != "Bearer given":
+            realm = f"http://{self.headers['Host']}/token"
+            challenge = f'Bearer realm="{realm}",service="tests",scope="repository:other:pull"'
+            self._answer(401, headers={"WWW-Authenticate": challenge})
+            return
+        self._answer(202, headers={"Location": f"/v2/{REPOSITORY}/blobs/uploads/1"})
+
+    def do_DELETE(self) -> None:
+        assert self.headers["Authorization"] == "Bearer given"
+        self._answer(204)
+
+    def _answer(
+        self, status: int, *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_token_is_asked_for_where_the_registry_says(tmp_path: Path) -> None:
+    cloud = Docker(made_with(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), TokenRegistry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = provider(f"http://127.0.0.1:{server.server_port}")
+        cloud.check(cloud.login(place, Secret(CREDENTIALS)))
+        assert len(TokenRegistry.asked) == 1
+        wrong = Secret(json.dumps({"username": USER, "password": "hunter3"}))
+        with pytest.raises(CloudError, match="does not let this login write"):
+            cloud.check(cloud.login(place, wrong))
+        cloud.check(cloud.login(place, Secret('{"token": "given"}')))
+        assert len(TokenRegistry.asked) == 2
+        server.shutdown()
+
+
+def test_a_registry_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    cloud = Docker(made_with(tmp_path))
+    with line_to("http://127.0.0.1:9") as line:
+        nowhere = line.url
+    before = time.monotonic()
+    with pytest.raises(CloudError, match="could not be reached, or broke off"):
+        cloud.check(cloud.login(provider(nowhere), Secret(CREDENTIALS)))
+    assert time.monotonic() - before < 10
 
 
 def test_a_wrong_password_is_told_and_not_shown(registry: RunningRegistry, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from imagefactory.plugins.rest import ASKING
 #: in the manifest, so that no two images share one, and a delete takes its own
 _TOKEN: Final = "imagefactory.token"  # noqa: S105 - an annotation's name
 
+_UNDOING: Final = 10.0  # seconds that a failed push tries to remove what it has named
+
 
 class Docker:
     """The target `docker`. An image's files are its base image's; its kernel is that of the host."""
@@ -127,14 +129,17 @@ def _publish(
             registry.put_manifest(tag, manifest, digest=digest)
         progress(100)
     except BaseException:
-        _undo(registry, digest)
+        _undo(login, digest)
         raise
     return _pushed(digest, login)
 
 
-def _undo(registry: Registry, digest: str) -> None:
-    """Remove what is half named, if the registry still answers; the fault is told by another."""
-    with suppress(CloudError):
+def _undo(login: DockerLogin, digest: str) -> None:
+    """Remove what is half named, if the registry still answers; the fault is told by another.
+
+    By a connection of its own: that of a push that is cancelled makes no more requests.
+    """
+    with suppress(CloudError), connected(login, seconds=_UNDOING) as registry:
         registry.delete_manifest(digest)
 
 
