@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,16 @@ def a_disk(path: Path, *, marks: bytes = b"ab", noise: int = 20) -> Path:
     """16 MiB: for each mark a MiB of text of its own, then noise, then a hole."""
     with path.open("wb") as file:
         for mark in marks:
-            lines = (b"%d %c of the text\n" % (number, mark) for number in range(1 << 20))
-            text = b"".join(line for line, _ in zip(lines, range(50_000), strict=False))
-            file.write(text[:MIB].ljust(MIB, b"."))
-        file.write(bytes(hashlib.shake_256(b"noise").digest(noise * CLUSTER)))
+            file.write(text(mark))
+        file.write(hashlib.shake_256(b"noise").digest(noise * CLUSTER))
         file.truncate(16 * MIB)
     return path
+
+
+@cache
+def text(mark: int) -> bytes:
+    lines = (b"%d %c of the text\n" % (number, mark) for number in range(50_000))
+    return b"".join(lines)[:MIB].ljust(MIB, b".")
 
 
 def read(bodies: Bodies, id: str) -> bytes:
@@ -198,6 +203,10 @@ def test_a_damaged_index_or_recipe_is_said_to_be_damaged(
     path.write_bytes(data)
     with pytest.raises(StoreError, match=r"is damaged"):
         bodies.open_body(ONE)
+    with pytest.raises(StoreError, match=r"is damaged"):
+        bodies.collect()
+    bodies.remove(ONE)
+    assert bodies.size(ONE) is None
 
 
 CHILD = textwrap.dedent(
@@ -226,15 +235,16 @@ CHILD = textwrap.dedent(
 )
 
 
+@pytest.mark.integration
 def test_killed_between_any_two_steps_loses_and_leaks_nothing(tmp_path: Path) -> None:
     config = Config(state=tmp_path / "state", plain_bodies=False)
     for steps in range(100):
         bodies = Bodies.open(config)
-        kept = a_disk(tmp_path / "kept", marks=b"xy")
+        kept = a_disk(tmp_path / "kept", marks=b"xy", noise=0)
         content = kept.read_bytes()
         bodies.seal(ONE, kept)
-        bodies.seal(THREE, a_disk(tmp_path / "gone", marks=b"xz"))
-        source = a_disk(tmp_path / "new", marks=b"xw")
+        bodies.seal(THREE, a_disk(tmp_path / "gone", marks=b"xz", noise=0))
+        source = a_disk(tmp_path / "new", marks=b"xw", noise=0)
         wanted = source.read_bytes()
         words = map(str, (bodies.folder, source, steps, TWO, THREE))
         ended = subprocess.run([sys.executable, "-c", CHILD, *words], check=False)

@@ -141,7 +141,10 @@ class Bodies:
             self._named(id, suffix).unlink(missing_ok=True)
         sync_folder(self.folder)
         if shared:
-            self.collect()
+            with suppress(
+                StoreError
+            ):  # of other images; what is left, `gc` finds when they are mended
+                self.collect()
 
     def garbage(self) -> int:
         """The bytes of all chunks that no body needs."""
