@@ -3,7 +3,6 @@
 import fcntl
 import glob
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,17 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagefactory.core.config import Config
-from imagefactory.core.errors import CloudError, RequestError
+from imagefactory.core.errors import CloudError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
-from imagefactory.engine.files import sync_folder, write_atomically
-from imagefactory.engine.formats import sparse
+from imagefactory.engine.files import write_atomically
 from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.formats.detect import DiskFormat, inspect
 from imagefactory.engine.formats.kinds import Compression
 from imagefactory.engine.plan import Plan, Report
+from imagefactory.plugins import folders
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
 from imagefactory.plugins.texts import Fields
@@ -30,7 +29,6 @@ from imagefactory.plugins.texts import Fields
 CATALOGUE: Final = "catalogue.json"
 FORMAT: Final = "imagefactory-catalogue/1"
 _LOCK: Final = ".catalogue.lock"
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._+-]+")  # in a file's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +77,9 @@ class Local:
         if text.startswith(("{", "<")):
             given = Fields.read(text, what="provider").given
         fields = Fields(what="provider", given=given).only({"name", "keep"})
-        name = fields.require("name")
-        folders = self._folders
-        if name not in folders:
-            msg = f'The provider "{name}" is not a folder of this factory'
-            known = ", ".join(f'"{known}"' for known in sorted(folders))
-            raise RequestError(msg, hint=f"These are: {known}")
+        folder = folders.find(self._config, fields.require("name"), default="local")
         return LocalLogin(
-            name=name, folder=folders[name].absolute(), keep=fields.integer("keep", default=0)
+            name=folder.name, folder=folder.path, keep=fields.integer("keep", default=0)
         )
 
     def customization(self, template: Template) -> Customization:
@@ -107,11 +100,10 @@ class Local:
     def push(self, image: ProviderImage, disk: Path, login: LocalLogin, report: Report) -> Pushed:
         with self._opened(login):
             name = image.name or "image"
-            stem = _UNSAFE.sub("-", name).strip("-.") or "image"
-            target = login.folder / f"{stem}-{image.id}.{inspect(disk).format}"
+            target = login.folder / f"{folders.stem(name)}-{image.id}.{inspect(disk).format}"
             report(0, f'Copying the image to the folder "{login.name}"')
             if not target.exists():
-                _write(disk, target, report)
+                folders.copy_whole(disk, target, report)
             _record(login, _entry(target, token=image.id, name=name))
             return Pushed(identifier=str(target), account=login.name)
 
@@ -137,11 +129,6 @@ class Local:
             entries = _entries(login.folder)
             _save(login.folder, [entry for entry in entries if entry.file != path.name])
 
-    @property
-    def _folders(self) -> Mapping[str, Path]:
-        listed = {name: Path(folder) for name, folder in self._config.local_folders.items()}
-        return listed or {"local": self._config.state / "provider" / "local"}
-
     @contextmanager
     def _opened(self, login: LocalLogin) -> Iterator[None]:
         """The one place where what the file system says becomes a `CloudError`.
@@ -157,16 +144,6 @@ class Local:
         except OSError as error:
             msg = f'The folder "{login.name}" cannot be used: {error.strerror}'
             raise CloudError(msg, hint=f'Look at "{login.folder}"') from error
-
-
-def _write(disk: Path, target: Path, report: Report) -> None:
-    """Copy under a name that begins with a dot, and rename what is whole."""
-    size = max(disk.stat().st_size, 1)
-    unfinished = target.with_name(f".{target.name}.part")
-    unfinished.unlink(missing_ok=True)
-    sparse.copy(disk, unfinished, advance=lambda position: report(100 * position // size))
-    unfinished.replace(target)
-    sync_folder(target.parent)
 
 
 def _entry(path: Path, *, token: str, name: str) -> Entry:

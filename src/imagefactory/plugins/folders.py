@@ -46,7 +46,8 @@ def find(config: Config, name: str, *, default: str) -> Folder:
     `RequestError` for another name.
     """
     if not config.local_folders and name == default:
-        return Folder(name=name, path=config.state / "provider" / default, listed=False)
+        path = (config.state / "provider" / default).absolute()
+        return Folder(name=name, path=path, listed=False)
     if name not in config.local_folders:
         msg = f'The provider "{name}" is not a folder of this factory'
         known = ", ".join(f'"{known}"' for known in sorted(config.local_folders) or [default])
