@@ -174,6 +174,8 @@ class FakeCloud:
             raise CloudError(msg)
 
     def push(self, image: ProviderImage, disk: Path, login: FakeLogin, report: Report) -> Pushed:
+        if (made := self.find(image.id, login)) is not None:
+            return made
         if login.account.name == "slow":
             for percent in range(600):
                 report(percent // 6)
