@@ -20,7 +20,7 @@ from imagefactory.engine.command import Tools
 from imagefactory.engine.packages.apt import ResolveApt
 from imagefactory.engine.packages.apt_install import InstallBase
 from imagefactory.engine.packages.locked import FetchPackages, read_lock
-from imagefactory.engine.packages.package_files import gather
+from imagefactory.engine.packages.package_files import gather, youngest
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
 from imagefactory.engine.tree import Tree
@@ -131,11 +131,13 @@ def by_us(build: Build) -> Path:
 def by_dpkg_alone(build: Build, folder: Path) -> Path:
     """The same packages as mmdebstrap installs them."""
     lock = read_lock(build)
-    files = gather(build, lock.layer("base"), build.scratch / "repository")
+    base = lock.layer("base")
+    present = youngest(build, base, epoch=lock.epoch)
+    files = gather(build, base, build.scratch / "repository", built=present)
     made = folder / "mmdebstrap.tar"
     suite = {"12": "bookworm", "13": "trixie"}[lock.version]
     links = ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"] if lock.version == "12" else []
-    names = ",".join(package.name for package in lock.layer("base"))
+    names = ",".join(package.name for package in base)
     command = ["mmdebstrap", "--variant=apt", *links, f"--include={names}", suite, str(made)]
     subprocess.run(
         [*command, f"deb [trusted=yes] copy:{files.folder} ./"],

@@ -219,7 +219,7 @@ def _add_user(build: Build, change: Change, user: User) -> None:
     words = [_USER, user.name, user.shell or "", *user.groups]
     _run(change, words, f'The user "{user.name}" cannot be made', stdin=keys)
     if user.password is not None:
-        line = f"{user.name}:{hashed_password(build, user.password)}\n"
+        line = f"{user.name}:{hashed_password(build, user.password, user=user.name)}\n"
         change.run(["chpasswd", "--encrypted"], stdin=line.encode(), env=_ENV)
     if user.sudo:
         rule = _SUDO.format(name=user.name).encode()

@@ -138,6 +138,7 @@ class Tools:
             stderr=subprocess.PIPE,
             pass_fds=pass_fds,
             start_new_session=True,
+            umask=0o022,
         ) as process:
             feeder = _feed(process, stdin)
             try:

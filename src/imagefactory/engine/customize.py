@@ -1,16 +1,20 @@
 """The steps that make a system what its template says: files, commands, root's password, no identity."""
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from imagefactory.core.errors import CommandFailed
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import Command, Content, File
+from imagefactory.engine.disk.origin import Origin
 from imagefactory.engine.fetch import fetch
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.tree import Change, Tree
 
 _LARGEST: Final = 256 * 1024**2  # bytes of one fetched content, which is held in memory
+_SALT: Final = 16  # characters, the most that crypt(5) takes
 _TOLD: Final = 3  # of a failed command's last lines
 
 #: Of a file that is there already owner and mode stay, as scp, which first wrote them, leaves them.
@@ -144,14 +148,21 @@ class SetRootPassword(Step):
 
     def run(self, build: Build) -> None:
         hashed = "*" if self.password is None else hashed_password(build, self.password)
+        # The file notes the day, of which chpasswd believes the environment.
+        env = {"SOURCE_DATE_EPOCH": str(Origin.of(build).epoch)}
         with Tree.load(build).change("root-password") as change:
-            change.run(["chpasswd", "--encrypted"], stdin=f"root:{hashed}\n".encode())
+            change.run(["chpasswd", "--encrypted"], env=env, stdin=f"root:{hashed}\n".encode())
 
 
-def hashed_password(build: Build, password: Secret) -> str:
-    """The password as crypt(5)'s SHA-512, with a salt of its own."""
-    line = f"{password.reveal()}\n".encode()
-    return build.tools.run(["openssl", "passwd", "-6", "-stdin"], stdin=line, quiet=True).strip()
+def hashed_password(build: Build, password: Secret, *, user: str = "root") -> str:
+    """The password as crypt(5)'s SHA-512, with a salt that the same lock gives again.
+
+    The salt does not depend on the password: it is no secret, and would be a quick way to try words.
+    """
+    digest = hashlib.sha256(f"{user}\n{Origin.of(build).key}".encode()).digest()
+    salt = base64.b64encode(digest, altchars=b"./").decode()[:_SALT]
+    argv = ["openssl", "passwd", "-6", "-salt", salt, "-stdin"]
+    return build.tools.run(argv, stdin=f"{password.reveal()}\n".encode(), quiet=True).strip()
 
 
 def content_data(build: Build, content: Content) -> bytes:

@@ -96,6 +96,7 @@ class Debian:
                 packages=names,
                 repositories=template.repositories,
                 lock=parameters.text("lock"),
+                epoch=parameters.integer("source_date_epoch"),
             ),
             FetchPackages(),
             InstallBase(packages=base, parallel=release.parallel),

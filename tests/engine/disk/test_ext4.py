@@ -70,17 +70,20 @@ def stat(filesystem: Path, path: str) -> dict[str, str]:
 @needs_e2fsprogs
 def test_each_inode_gets_one_time_no_later_than_the_epoch(tmp_path: Path) -> None:
     offset = 3 << 20
-    (tmp_path / "tree" / "old").mkdir(parents=True)
-    os.utime(tmp_path / "tree" / "old", (1_600_000_001, 1_600_000_000))
+    (tmp_path / "tree" / "folder").mkdir(parents=True)
+    (tmp_path / "tree" / "old").touch()
+    for name in ("folder", "old"):
+        os.utime(tmp_path / "tree" / name, (1_600_000_001, 1_600_000_000))
     disk = a_filesystem(tmp_path, offset=offset)
     with disk.open("r+b") as file:
         times.settle(file, offset=offset, epoch=EPOCH)
     filesystem = alone(disk, offset=offset)
     subprocess.run(["/usr/sbin/e2fsck", "-fn", filesystem], check=True, capture_output=True)
     old, new = stat(filesystem, "/old"), stat(filesystem, "/etc/file7")
+    folder = stat(filesystem, "/folder")
     for name in ("atime", "ctime", "mtime"):
         assert old[name] == f"0x{1_600_000_000:08x}:00000000"
-        assert new[name] == f"0x{EPOCH:08x}:00000000"
+        assert new[name] == folder[name] == f"0x{EPOCH:08x}:00000000"
 
 
 @needs_e2fsprogs

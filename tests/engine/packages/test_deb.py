@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imagefactory.core.errors import BuildError
-from imagefactory.engine.packages.deb import built, control_files
+from imagefactory.engine.packages.deb import age, control_files
 
 CONTROL = (
     "Package: x\nVersion: 1\nArchitecture: all\n"
@@ -32,7 +32,7 @@ def test_a_packages_age_is_its_first_members(tmp_path: Path) -> None:
     deb = tmp_path / "x.deb"
     member = "debian-binary   1700000000  0     0     100644  4         `\n"
     deb.write_bytes(b"!<arch>\n" + member.encode() + b"2.0\n")
-    assert built(deb) == 1_700_000_000
+    assert age(deb) == 1_700_000_000
 
 
 @pytest.mark.parametrize("packed", ["none", "gzip", "xz", "zstd"])
@@ -46,7 +46,7 @@ def test_control_files_are_read_whatever_packs_them(tmp_path: Path, packed: str)
 def test_anything_else_is_refused(tmp_path: Path, content: bytes) -> None:
     deb = tmp_path / "x.deb"
     deb.write_bytes(content)
-    for read in (built, control_files):
+    for read in (age, control_files):
         with pytest.raises(BuildError) as caught:
             read(deb)
         assert str(caught.value) == f'The file "{deb}" is not a Debian package'

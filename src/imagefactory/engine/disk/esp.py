@@ -7,6 +7,7 @@ from typing import Final
 from imagefactory.engine.disk import grub
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import SECTOR, Partition
+from imagefactory.engine.files import write_atomically
 from imagefactory.engine.sandbox import Sandbox
 
 # The signed GRUB reads a file of this content from the folder that its distribution built into it.
@@ -73,7 +74,7 @@ def make(
     )
     pairs: list[str] = []
     for number, (place, data) in enumerate(sorted(files.items())):
-        (folder / f"esp-{number}").write_bytes(data)
+        write_atomically(folder / f"esp-{number}", data)
         pairs += [f"esp-{number}", place]
     words = [image, *_folders(files), "--", *pairs]
     sandbox.host(["sh", "-c", _FILL, "mcopy", *words], cwd=folder, env=env)

@@ -15,6 +15,7 @@ from imagefactory.engine.disk.layout import (
     Contents,
     Layout,
 )
+from imagefactory.engine.files import write_atomically
 from imagefactory.engine.tree import Tree
 
 # Named one by one, or they would be those that the host's /etc/mke2fs.conf likes: GRUB 2.06 cannot
@@ -75,7 +76,7 @@ def make(tree: Tree, *, layout: Layout, ids: DiskIds, epoch: int, folder: Path) 
     The same tree gives the same bytes. Nothing is written where zeros belong.
     """
     disk, config = folder / "disk", folder / "mke2fs.conf"
-    config.write_text(_CONFIG)
+    write_atomically(config, _CONFIG)
     extended = [
         f"offset={layout.root.start}",
         f"hash_seed={ids.hash_seed}",

@@ -4,6 +4,7 @@
 Linux kernel, Documentation/filesystems/ext4, "Index Nodes", "Block Group Descriptors", "Super Block".
 """
 
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ class _Geometry:
 
 
 def settle(file: IO[bytes], *, offset: int, epoch: int) -> None:
-    """Give each inode one time: its modification time, or `epoch` if that is later.
+    """Give each file one time: its modification time, or `epoch` if that is later; folders, `epoch`.
+
+    A folder's time tells when the tree was made, and in which order.
 
     `file` is a disk open for reading and writing, with a file system `offset` bytes into it that was
     made with `64bit` and `metadata_csum`; `ValueError` when there is none.
@@ -92,7 +95,7 @@ def _settle_inode(table: bytearray, at: int, *, size: int, epoch: int) -> None:
     before = bytes(table[at : at + size])
     *_, seconds = _TIMES.unpack_from(table, at + _TIMES_AT)
     _, extra, _ = _EXTRAS.unpack_from(table, at + _EXTRAS_AT)
-    time = min(seconds + ((extra & 3) << 32), epoch)
+    time = epoch if stat.S_ISDIR(mode) else min(seconds + ((extra & 3) << 32), epoch)
     upper = time + (1 << 31) >> 32
     _TIMES.pack_into(table, at + _TIMES_AT, *[time - (upper << 32)] * 3)
     _EXTRAS.pack_into(table, at + _EXTRAS_AT, *[upper] * 3)

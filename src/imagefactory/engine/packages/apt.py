@@ -40,6 +40,9 @@ class ResolveApt(Step):
     repositories: tuple[Repository, ...] = ()  #: the template's
     recommends: bool = True  #: for the template's packages, as `apt-get install -y` has it
     lock: str | None = field(default=None, repr=False)  #: a lock's text
+    epoch: int | None = (
+        None  #: seconds since 1970, instead of the newest index's date or the lock's
+    )
 
     @property
     def activity(self) -> str:
@@ -48,6 +51,8 @@ class ResolveApt(Step):
     def run(self, build: Build) -> None:
         with room_at(build.state):
             lock = self._resolved(build) if self.lock is None else self._given(self.lock)
+            if self.epoch is not None:
+                lock = replace(lock, epoch=self.epoch)
             write_lock(build, lock)
         base, added = len(lock.layer("base")), len(lock.layer("packages"))
         build.tools.log(f"Locked {base} packages for the base, and {added} for the template")

@@ -15,7 +15,7 @@ from imagefactory.engine.packages.apt_solver import requested_name
 from imagefactory.engine.packages.deb822 import Stanza
 from imagefactory.engine.packages.dependencies import asked_for, closure
 from imagefactory.engine.packages.locked import read_lock
-from imagefactory.engine.packages.package_files import PackageFiles, gather
+from imagefactory.engine.packages.package_files import PackageFiles, gather, youngest
 from imagefactory.engine.packages.parallel import ParallelInstall
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.sandbox import Sandbox
@@ -55,23 +55,25 @@ class InstallBase(Step):
         return "Installing the base system"
 
     def run(self, build: Build) -> None:
-        content = f"{RECIPE} {self.key} {read_lock(build).key(layers=['base'])}"
+        lock = read_lock(build)
+        present = youngest(build, lock.layer("base"), epoch=lock.epoch)
+        content = f"{RECIPE} {self.key} {present} {lock.key(layers=['base'])}"
         key = hashlib.sha256(content.encode()).hexdigest()
         layers = Layers(build=build)
         layer = layers.find(key)
         if layer is None:
             with layers.create(key) as tree:
                 if tree is not None:
-                    self._make(build, tree)
+                    self._make(build, tree, present)
             layer = layers.find(key)
         else:
             build.tools.log(f"The base system is in the cache, as layer {key[:12]}")
         assert layer is not None  # noqa: S101 - sealed just now, by us or by another build
         Tree(build=build, layers=()).adopt(layer)
 
-    def _make(self, build: Build, tree: Path) -> None:
+    def _make(self, build: Build, tree: Path, present: int) -> None:
         packages = read_lock(build).layer("base")
-        with _gathered(build, packages) as files, _first_change(build, tree) as change:
+        with _gathered(build, packages, present) as files, _first_change(build, tree) as change:
             guest = Guest(build=build, change=change, files=files, initramfs_later=True)
             build.report(10, f"Installing {len(packages)} packages of the base system")
             watched = guest.watched(packages=len(packages), percents=range(10, 75))
@@ -108,8 +110,9 @@ class InstallPackages(Step):
         if not packages and not self.packages:
             return
         build.report(0, f"Installing {len(packages)} packages")
+        present = youngest(build, lock.packages, epoch=lock.epoch)
         with (
-            _gathered(build, packages, older=base) as files,
+            _gathered(build, packages, present) as files,
             Tree.load(build).change("packages") as change,
         ):
             guest = Guest(build=build, change=change, files=files)
@@ -124,12 +127,12 @@ class InstallPackages(Step):
 
 @contextmanager
 def _gathered(
-    build: Build, packages: Sequence[LockedPackage], *, older: Sequence[LockedPackage] = ()
+    build: Build, packages: Sequence[LockedPackage], present: int
 ) -> Iterator[PackageFiles]:
     """The package files in a folder, which is gone when the block ends."""
     folder = build.scratch / "packages"
     try:
-        yield gather(build, packages, folder, older=older)
+        yield gather(build, packages, folder, built=present)
     finally:
         Sandbox(state=build.state, tools=build.tools).remove(folder)
 

@@ -27,7 +27,7 @@ class ControlFile:
     time: int  #: seconds since 1970
 
 
-def built(deb: Path) -> int:
+def age(deb: Path) -> int:
     """When a package was built, in seconds since 1970: its first member's time."""
     with deb.open("rb") as file:
         time = _header(file, deb)[16:28].strip()

@@ -11,7 +11,7 @@ from imagefactory.engine.download import objects_of
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.objects import room_at
 from imagefactory.engine.packages.apt_metadata import link_or_copy
-from imagefactory.engine.packages.deb import ControlFile, built, control_files
+from imagefactory.engine.packages.deb import ControlFile, age, control_files
 from imagefactory.engine.packages.deb822 import Stanza, dumps, stanzas
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
@@ -43,7 +43,7 @@ class PackageFiles:
     folder: Path
     stanzas: tuple[Stanza, ...]  #: of the index, in its order
     controls: Mapping[str, Mapping[str, ControlFile]]  #: package -> its control files, by name
-    built: int  #: seconds since 1970 when the youngest of the packages was built
+    built: int  #: seconds since 1970: what counts as the present when they are installed
 
     def stanza(self, name: str) -> Stanza:
         """The index's entry for a package."""
@@ -59,21 +59,24 @@ def gather(
     packages: Sequence[LockedPackage],
     folder: Path,
     *,
-    older: Sequence[LockedPackage] = (),
+    built: int,
 ) -> PackageFiles:
-    """Make the folder anew, for packages whose files are all fetched.
-
-    `older` are packages that are installed already: only their age counts.
-    """
+    """Make the folder anew, for packages whose files are all fetched."""
     with room_at(build.state):
-        return _gather(build, packages, folder, older)
+        return _gather(build, packages, folder, built)
+
+
+def youngest(build: Build, packages: Sequence[LockedPackage], *, epoch: int) -> int:
+    """When the last of these packages was built, or `epoch` if that is earlier; seconds since 1970."""
+    objects = objects_of(build)
+    return min(max((age(objects.path(one.sha256)) for one in packages), default=epoch), epoch)
 
 
 def _gather(
     build: Build,
     packages: Sequence[LockedPackage],
     folder: Path,
-    older: Sequence[LockedPackage],
+    built: int,
 ) -> PackageFiles:
     sandbox = Sandbox(state=build.state, tools=build.tools)
     sandbox.remove(folder)
@@ -95,8 +98,7 @@ def _gather(
     write_atomically(folder / "Packages", "".join(map(dumps, index)))
     write_atomically(folder / "sources.list", f"deb [trusted=yes] file:{PLACE} ./\n")
     write_atomically(folder / "apt.conf", _CONFIGURATION)
-    ages = (built(objects.path(package.sha256)) for package in (*packages, *older))
-    return PackageFiles(folder=folder, stanzas=index, controls=controls, built=max(ages, default=0))
+    return PackageFiles(folder=folder, stanzas=index, controls=controls, built=built)
 
 
 def _file_name(package: LockedPackage) -> str:

@@ -25,13 +25,14 @@ for name in bin sbin lib lib64; do mkdir -p "usr/$name"; ln -s "usr/$name" "$nam
 mkdir -p var/lib/dpkg/info var/lib/dpkg/updates var/lib/dpkg/triggers
 """
 
-#: Each line on standard input: package file, name, and what tar is to rename. Like dpkg, tar leaves
-#: folders that are there as they are; it lists what it unpacks under its own name.
+#: On standard input, for each package: its file, its name, and what tar is to rename. Tar lists what it
+#: unpacks under its own name. With `--no-overwrite-dir` it would set a folder's mode aside and restore what
+#: it has found, which may be another tar's stopgap; without, each ends with the mode that packages have.
 _UNPACK: Final = """
 mkdir -p work/lists
 xargs -r -d '\\n' -P "$1" -n 3 sh -euc '
     dpkg-deb --fsys-tarfile "$1" | tar --extract --verbose --directory=tree --numeric-owner \\
-        --same-permissions --keep-directory-symlink --no-overwrite-dir --quoting-style=literal \\
+        --same-permissions --keep-directory-symlink --quoting-style=literal \\
         --transform="$3" > "work/lists/$2"
 ' sh
 """
