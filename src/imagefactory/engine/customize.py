@@ -148,10 +148,8 @@ class SetRootPassword(Step):
 
     def run(self, build: Build) -> None:
         hashed = "*" if self.password is None else hashed_password(build, self.password)
-        # The file notes the day, of which chpasswd believes the environment.
-        env = {"SOURCE_DATE_EPOCH": str(Origin.of(build).epoch)}
         with Tree.load(build).change("root-password") as change:
-            change.run(["chpasswd", "--encrypted"], env=env, stdin=f"root:{hashed}\n".encode())
+            change.run(["chpasswd", "--encrypted"], stdin=f"root:{hashed}\n".encode())
 
 
 def hashed_password(build: Build, password: Secret, *, user: str = "root") -> str:

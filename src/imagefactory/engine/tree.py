@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from imagefactory.engine.command import Word
+from imagefactory.engine.disk.origin import Origin
 from imagefactory.engine.files import sync_folder, write_atomically
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
@@ -35,6 +36,7 @@ class Change:
     below: tuple[Path, ...]
     upper: Path
     work: Path
+    epoch: int | None = None  #: seconds since 1970: the present, for programs that ask for it
 
     def run(
         self,
@@ -59,12 +61,16 @@ class Change:
             work=self.work,
             binds=binds,
             network=network,
-            env=env,
+            env={**self._present, **(env or {})},
             stdin=stdin,
             timeout=timeout,
             quiet=quiet,
             keep_tmp=keep_tmp,
         )
+
+    @property
+    def _present(self) -> Mapping[str, str]:
+        return {} if self.epoch is None else {"SOURCE_DATE_EPOCH": str(self.epoch)}
 
     def write(
         self, path: str, data: bytes, *, mode: int = 0o644, owner: tuple[int, int] = (0, 0)
@@ -117,7 +123,13 @@ class Tree:
             self.sandbox.own(folder)
         self.sandbox.own(upper, mode=_ROOT_MODE)
         try:
-            yield Change(sandbox=self.sandbox, below=below, upper=upper, work=work)
+            yield Change(
+                sandbox=self.sandbox,
+                below=below,
+                upper=upper,
+                work=work,
+                epoch=Origin.of(self.build).epoch,
+            )
             upper.rename(layer)
         finally:
             self.sandbox.remove(partial)
