@@ -119,14 +119,17 @@ def connected(
     secrets: Collection[Secret],
     seconds: float = PUSHING,
     proceed: Callable[[], object] = lambda: None,
+    trusted: ssl.SSLContext | None = None,
 ) -> Iterator[Rest]:
     """The one place where what HTTP brings becomes a `CloudError`, without any of the secrets.
 
     `name` is the cloud's, `doing` completes "… refused to"; `seconds` and `proceed` are those of `Retry`.
+    `trusted` is for servers with an authority of their own.
     """
     agent = {"User-Agent": f"imagefactory/{__version__}"}
     try:
-        with httpx2.Client(timeout=_PATIENCE, headers=agent, verify=_trusted()) as client:
+        verify = trusted or _trusted()
+        with httpx2.Client(timeout=_PATIENCE, headers=agent, verify=verify) as client:
             yield Rest(client=client, retry=_retry(seconds, proceed))
     except FAULTS as error:
         raise _told(error, name, doing, secrets) from None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from imagefactory.clouds.ova import packings
-from imagefactory.clouds.ova.guest import VAGRANT_USER, kernel_with_drivers
+from imagefactory.clouds.ova.guest import VAGRANT_USER
 from imagefactory.clouds.ova.shelf import Shelf, ShelfLogin
 from imagefactory.core.config import Config
 from imagefactory.core.images import ProviderImage
@@ -16,6 +16,7 @@ from imagefactory.engine.formats.pack import Pack
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
+from imagefactory.plugins.drivers import kernel_with_drivers
 
 
 class _OnShelf:

@@ -1,9 +1,8 @@
-"""What a guest needs to run on desktops' hypervisors, and to be Vagrant's."""
+"""What a guest needs to be Vagrant's."""
 
 from typing import Final
 
 from imagefactory.core.contents import Command, Content, Package
-from imagefactory.core.template import Template
 from imagefactory.plugins.contract import Customization
 
 #: known to everyone: Vagrant puts a key of its own in its place at the first start
@@ -30,11 +29,3 @@ VAGRANT_USER: Final = Customization(
     packages=(Package(name="sudo"), Package(name="rsync")),
     commands=(Command(name="add the user vagrant", content=Content(type="raw", text=_ADD_USER)),),
 )
-
-
-def kernel_with_drivers(template: Template) -> Customization:
-    """Debian's usual kernel: the one for clouds has no driver for IDE, LSI Logic or E1000."""
-    named = any(package.name.startswith("linux-image-") for package in template.packages)
-    if template.os.name != "Debian" or named:
-        return Customization()
-    return Customization(packages=(Package(name="linux-image-amd64"),))
