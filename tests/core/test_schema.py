@@ -17,7 +17,9 @@ from imagefactory.core.schema.grammar import NAMESPACE, Grammar
 from imagefactory.core.template import parse
 
 GOLDEN: Final = Path(__file__).parent.parent / "golden" / "templates"
-DOCUMENTS: Final = [(GOLDEN / name).read_bytes() for name in ("full.tdl", "iso.tdl", "customize.tdl")]
+DOCUMENTS: Final = [
+    (GOLDEN / name).read_bytes() for name in ("full.tdl", "iso.tdl", "customize.tdl")
+]
 GRAMMAR: Final = etree.fromstring(schema.text())
 
 
@@ -146,7 +148,9 @@ def patterns() -> Iterator[str]:
 
 
 def test_patterns_keep_to_what_both_dialects_share() -> None:
-    assert all(re.fullmatch(r"[A-Za-z0-9+/=\[\]{},()?|* .:@_-]*", pattern) for pattern in patterns())
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9+/=\[\]{},()?|* .:@_-]*", pattern) for pattern in patterns()
+    )
     assert len(list(patterns())) == 15
 
 

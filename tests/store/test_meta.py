@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 
 from fakes.images import IMAGES, an_id
 from imagefactory.core.errors import StoreError
@@ -41,6 +41,7 @@ def test_the_keys_are_the_originals(image: Image, keys: set[str]) -> None:
     assert set(json.loads(dumps(image, body=BODY))) == keys
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(image=IMAGES)
 def test_what_was_written_is_read_back(image: Image) -> None:
     assume(image.settled and image.status is not Status.DELETED)
