@@ -90,7 +90,7 @@ class Entry:
     content: object
 
 
-@pytest.fixture(params=["12", pytest.param("13", marks=pytest.mark.slow)])
+@pytest.fixture(params=[pytest.param(version, marks=pytest.mark.slow) for version in ("12", "13")])
 def build(request: pytest.FixtureRequest, config: Config, template: str) -> Iterator[Build]:
     if shutil.which("mmdebstrap") is None:
         pytest.skip("mmdebstrap is not installed")
