@@ -17,6 +17,7 @@ import pytest
 
 from fakes.patience import until
 from fakes.plugins import a_template
+from fakes.postman import LOOPBACK, QUICK, deliver_next
 from fakes.receiver import Receiver, a_receiver
 from fakes.shop import Shop, a_shop
 from imagefactory.builds import receivers
@@ -24,15 +25,8 @@ from imagefactory.builds.callbacks import DELIVERY, SIGNATURE, Pace, Postman
 from imagefactory.core.config import Config
 from imagefactory.core.errors import ConfigError, RequestError
 from imagefactory.core.secret import Secret
-from imagefactory.store.database import Store
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-
-LOOPBACK = ("127.0.0.0/8",)
-QUICK = Pace(
-    threads=3, look=0.02, limit=1, pause=timedelta(milliseconds=20), farewell=0.2,
-    lease=timedelta(seconds=1.5),
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -170,7 +164,7 @@ def test_what_a_killed_process_was_sending_is_sent_by_the_next(
     shop.work()
     receiver.held.clear()
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_deliver, args=(shop.state,), daemon=True)
+    process = context.Process(target=deliver_next, args=(shop.state,), daemon=True)
     process.start()
     until(lambda: receiver.told)
     assert process.pid is not None
@@ -182,12 +176,6 @@ def test_what_a_killed_process_was_sending_is_sent_by_the_next(
     ids = [put.headers[DELIVERY.lower()] for put in receiver.told]
     assert ids[0] == ids[1] != ids[2]
     assert statuses(receiver, image.id) == ["BUILDING", "COMPLETE"]
-
-
-def _deliver(state: Path) -> None:
-    allowed = receivers.networks(Config(callback_networks=LOOPBACK))
-    store = Store.open(state / "imagefactory.db")
-    Postman(store=store, secrets={}, allowed=allowed, pace=QUICK).deliver_next()
 
 
 def test_redirections_are_followed_only_to_where_callbacks_may_go(

@@ -10,10 +10,10 @@ import pytest
 from imagefactory.core.errors import StoreError
 from imagefactory.store.nonces import Nonces
 
-SOON = int(time.time()) + 300
+LATER = int(time.time()) + 24 * 3600  # far after the last test of the whole suite
 
 
-def use(nonces: Nonces, client: str, nonce: str, *, until: int = SOON) -> bool:
+def use(nonces: Nonces, client: str, nonce: str, *, until: int = LATER) -> bool:
     return nonces.use(client, nonce, until=until).result(20)
 
 
@@ -41,13 +41,13 @@ def test_a_nonce_is_forgotten_when_its_time_is_over(tmp_path: Path) -> None:
 def test_of_many_at_once_one_is_the_first(tmp_path: Path) -> None:
     with ExitStack() as stack:
         several = [stack.enter_context(Nonces.open(tmp_path / "nonces.db")) for _ in range(3)]
-        asked = [nonces.use("a", "1", until=SOON) for _ in range(50) for nonces in several]
+        asked = [nonces.use("a", "1", until=LATER) for _ in range(50) for nonces in several]
         assert [future.result(20) for future in asked].count(True) == 1
 
 
 def test_all_that_was_asked_before_the_end_is_answered(tmp_path: Path) -> None:
     with Nonces.open(tmp_path / "nonces.db") as nonces:
-        asked = [nonces.use("a", str(number), until=SOON) for number in range(500)]
+        asked = [nonces.use("a", str(number), until=LATER) for number in range(500)]
     assert all(future.result(0) for future in asked)
 
 
