@@ -11,7 +11,8 @@ from imagefactory.core.errors import RequestError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
-from imagefactory.core.template import parse
+from imagefactory.core.target_content import parse as parse_content
+from imagefactory.core.template import NOWHERE, parse
 from imagefactory.engine.plan import show
 
 IMAGE = ProviderImage(id="9ac0d5c5-2b2a-4f3b-9d5a-0d4d3f6b7c11", provider="account", target="fake")
@@ -34,6 +35,26 @@ def test_a_target_image_is_what_its_cloud_plans(planner: Planner) -> None:
 def test_a_target_image_is_customized_first_where_its_cloud_asks(planner: Planner) -> None:
     plan = planner.target("fake", parse(a_template(name="customized")), Parameters())
     assert plan == (Mark(word="tuned"), SetAside(), Mark(word="converted"))
+
+
+def test_a_target_image_gets_what_the_operator_adds(tmp_path: Path) -> None:
+    document = (
+        b'<template_includes><include target="fake"><packages><package name="acl"/></packages>'
+        b'<repositories><repository name="tools"><url>http://mirror.example.org/tools</url>'
+        b"</repository></repositories></include></template_includes>"
+    )
+    planner = Planner(
+        registry=fake_registry(Config(state=tmp_path)), content=parse_content(document, origin="f")
+    )
+    template, added = parse(a_template(name="customized")), (Mark(word="tools"), Mark(word="acl"))
+    plan = planner.target("fake", template, Parameters())
+    assert plan == (*added, Mark(word="tuned"), SetAside(), Mark(word="converted"))
+    assert not {*added} & {*planner.target("customizing", template, Parameters())}
+
+
+def test_a_disk_that_was_made_elsewhere_is_not_made_again(planner: Planner) -> None:
+    text = a_template(name="customized").replace("http://mirror.example.org/fake", NOWHERE)
+    assert planner.target("fake", parse(text), Parameters()) == (Mark(word="converted"),)
 
 
 def test_a_provider_image_is_a_push_that_shows_no_secret(planner: Planner) -> None:

@@ -15,7 +15,7 @@ from imagefactory.core.errors import BuildError, CloudError, FetchError, Request
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
-from imagefactory.core.template import Command, Content, Template
+from imagefactory.core.template import Command, Content, Package, Repository, Template
 from imagefactory.engine.plan import Build, Plan, Report, Step
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed, SystemTarget
@@ -129,7 +129,9 @@ class FakeSystem:
     def plan_customize(
         self, template: Template, parameters: Parameters, extra: Customization
     ) -> Plan:
-        return tuple(Mark(word=command.name) for command in extra.commands)
+        parts: tuple[Repository | Package | Command, ...]
+        parts = (*extra.repositories, *extra.packages, *extra.commands)
+        return tuple(Mark(word=part.name) for part in parts)
 
 
 @dataclass(frozen=True, kw_only=True)

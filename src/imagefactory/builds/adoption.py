@@ -14,14 +14,13 @@ from imagefactory.builds.scratch import Scratch
 from imagefactory.builds.workshop import Workshop
 from imagefactory.core.errors import BuildError, RequestError
 from imagefactory.core.images import BaseImage, Status
+from imagefactory.core.template import NOWHERE
 from imagefactory.engine.command import Tools
 from imagefactory.engine.formats import writing
 from imagefactory.engine.formats.detect import Disk, DiskFormat, inspect
 from imagefactory.engine.formats.kinds import Output
 from imagefactory.engine.inspection import Found, inspect_system
 
-#: nothing is ever fetched from there: an image that is whole is not built again
-_NOWHERE: Final = "http://foo.com/imported/image/do/not/use/url"
 #: what others leave us and we only write -> QEMU's name of it
 _QEMU: Final[Mapping[DiskFormat, str]] = {
     "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx", "vdi": "vdi",
@@ -111,7 +110,7 @@ def _template(name: str, version: str, arch: str, time: str) -> str:
     for tag, text in (("name", name), ("version", version), ("arch", arch)):
         etree.SubElement(system, tag).text = text
     install = etree.SubElement(system, "install", type="url")
-    etree.SubElement(install, "url").text = _NOWHERE
+    etree.SubElement(install, "url").text = NOWHERE
     etree.SubElement(root, "description").text = f"image imported on {time}"
     etree.indent(root)
     return etree.tostring(root, encoding="unicode") + "\n"

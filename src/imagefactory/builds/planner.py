@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
+from imagefactory.core.contents import merged
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
-from imagefactory.core.template import Template
+from imagefactory.core.target_content import TargetContent
+from imagefactory.core.template import NOWHERE, Template
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.plan import Build, Plan, Step
-from imagefactory.plugins.contract import Cloud, Packer, Pushed, System
+from imagefactory.plugins.contract import Cloud, Customization, Packer, Pushed, System
 from imagefactory.plugins.registry import Registry
 
 _PUSHED: Final = "pushed.json"  #: in the scratch folder: what the provider calls the image
@@ -68,6 +70,9 @@ class Planner:
     """Asks the plugins. Raises `RequestError` for what no plugin serves or what one refuses."""
 
     registry: Registry
+    content: TargetContent = field(
+        default_factory=TargetContent
+    )  #: the operator's, for target images
 
     def base(self, template: Template, parameters: Parameters) -> Plan:
         """From a template to a bootable disk."""
@@ -94,7 +99,7 @@ class Planner:
         if source is not None and isinstance(cloud, Packer):
             return cloud.plan_packing(source, template, parameters)
         convert = cloud.plan_target(template, parameters)
-        extra = cloud.customization(template)
+        extra = self._customization(target, template)
         if not extra:
             return convert
         customize = self._system(template).plan_customize(template, parameters, extra)
@@ -104,6 +109,23 @@ class Planner:
         """From a target image's disk to a cloud account."""
         cloud = self.registry.cloud(image.target)
         return (Push(image=image, cloud=cloud, login=cloud.login(image.provider, credentials)),)
+
+    def _customization(self, target: str, template: Template) -> Customization:
+        """What is added to the system: the operator's content, and over it the cloud's.
+
+        Nothing to a disk that was made elsewhere, as there is nothing that it could be made of again.
+        """
+        if template.os.install.url == NOWHERE:
+            return Customization()
+        extra = self.registry.cloud(target).customization(template)
+        include = self.content.include(target, template)
+        if include is None:
+            return extra
+        return replace(
+            extra,
+            packages=merged(include.packages, extra.packages),
+            repositories=merged(include.repositories, extra.repositories),
+        )
 
     def _system(self, template: Template) -> System:
         return self.registry.system(template.os.name, template.os.version, template.os.arch)

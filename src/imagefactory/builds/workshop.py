@@ -8,6 +8,7 @@ from typing import Self
 
 from imagefactory.builds.durable import DurableWork
 from imagefactory.builds.executors import Executors
+from imagefactory.builds.inclusions import inclusions
 from imagefactory.builds.planner import Planner
 from imagefactory.builds.receivers import networks
 from imagefactory.builds.work import Work
@@ -45,6 +46,7 @@ class Workshop:
         installed ones, unless others are given.
         """
         plugins = plugins or registry.load(config)
+        content = inclusions(config)
         callback_networks = networks(config)
         store = Store.open(config.state / "imagefactory.db")
         work = DurableWork(work_file(config), executors=executors(config), private_to=private_to)
@@ -56,7 +58,7 @@ class Workshop:
                 store=store,
                 bodies=bodies,
                 vault=Vault.open(store, config.state / "vault.key"),
-                planner=Planner(registry=plugins),
+                planner=Planner(registry=plugins, content=content),
                 work=work,
                 callback_networks=callback_networks,
             )

@@ -11,6 +11,7 @@ from imagefactory.core.errors import ConfigError
 from imagefactory.core.secret import REDACTED, Secret
 
 DEFAULT_FILE: Final = Path("/etc/imagefactory/imagefactory.conf")
+TARGET_CONTENT: Final = Path("/etc/imagefactory/target_content.xml")
 _TRUE: Final = frozenset({"true", "yes", "1"})
 _FALSE: Final = frozenset({"false", "no", "0"})
 
@@ -97,6 +98,7 @@ class Config:
     local_folders: Mapping[str, str] = field(
         default_factory=dict
     )  #: providers of the target `local`
+    target_content: Path = TARGET_CONTENT  #: what is added to target images
     keep_failed: int = 86400  #: seconds for which a retry can go on where a build has failed
     boot_timeout: int = 600  #: seconds until a boot test gives up
 

@@ -17,12 +17,15 @@ InstallType = Literal["url", "iso"]
 ChecksumType = Literal["md5", "sha1", "sha256"]
 
 NOT_TDL: Final = "Template is not a TDL document"
+#: where the system of a disk that was made elsewhere comes from, in the template that it is given
+NOWHERE: Final = "http://foo.com/imported/image/do/not/use/url"
 
 _HINT: Final = "Give the template's text itself, not a path, a URL or an id"
 _MOST_TOLD: Final = 20  # faults in one message; all of them are in `faults`
 
 __all__ = [
     "NOT_TDL",
+    "NOWHERE",
     "Additions",
     "Command",
     "Content",
