@@ -4,9 +4,11 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from imagefactory.engine.boot import relay
 from imagefactory.engine.boot.accelerator import Emulator
-from imagefactory.engine.boot.machine import Machine, Network, UefiFiles, Wires
+from imagefactory.engine.boot.machine import Hardware, Machine, Network, UefiFiles, Wires
 from imagefactory.engine.boot.overlay import Overlay
 
 TCG = Emulator(version="7.2.22", accelerator="tcg", sandbox=True)
@@ -78,3 +80,28 @@ def test_what_this_qemu_lacks_is_not_asked_for() -> None:
     assert not after(argv, "-sandbox")
     assert after(argv, "-accel") == ["kvm"]
     assert after(argv, "-cpu") == ["host"]
+
+
+@pytest.mark.parametrize(
+    ("hardware", "disk", "network"),
+    [
+        ("virtio", "virtio-blk-pci", "virtio-net-pci"),
+        ("nvme", "nvme", "virtio-net-pci"),
+        ("virtio-scsi", "scsi-hd", "virtio-net-pci"),
+        ("vmware", "scsi-hd", "vmxnet3"),
+    ],
+)
+def test_a_machine_has_the_devices_of_a_hypervisor(
+    hardware: Hardware, disk: str, network: str
+) -> None:
+    devices = after(Machine(emulator=TCG, hardware=hardware).argv(WIRES), "-device")
+    [first] = [device for device in devices if "drive=disk" in device]
+    [card] = [device for device in devices if "netdev=net" in device]
+    assert first.startswith(f"{disk},")
+    assert first.endswith("bootindex=0")
+    assert card.startswith(f"{network},")
+
+
+def test_a_machine_may_be_in_another_net() -> None:
+    machine = Machine(emulator=TCG, network=Network(net="169.254.0.0/16"))
+    assert "net=169.254.0.0/16" in after(machine.argv(WIRES), "-netdev")[0]

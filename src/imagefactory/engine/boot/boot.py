@@ -66,6 +66,7 @@ def _switch_on(
         processors=what.processors or min(2, os.cpu_count() or 1),
         memory=what.memory,
         network=what.network,
+        hardware=what.hardware,
     )
     process = stack.enter_context(tools.start(machine.argv(wires), pass_fds=wires.descriptors))
     for end in (console_end, commands_end, monitor_end):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from imagefactory.engine.boot import relay
 from imagefactory.engine.boot.accelerator import PROGRAM, Emulator
@@ -15,21 +15,36 @@ from imagefactory.engine.boot.overlay import Overlay
 #: Where a guest sees the second serial port, on which commands run; the first is its console.
 COMMAND_PORT: Final = "/dev/ttyS1"
 
+Hardware = Literal["virtio", "nvme", "virtio-scsi", "vmware"]
+
+_SCSI_DISK: Final = "scsi-hd,drive=disk,bootindex=0"
+_NETWORK: Final = "virtio-net-pci,netdev=net,romfile="
+#: the disk and the network card of KVM, of EC2 but for its card, of Compute Engine, and of vSphere
+HARDWARE: Final[Mapping[Hardware, tuple[str, ...]]] = {
+    "virtio": ("virtio-blk-pci,drive=disk,bootindex=0", _NETWORK),
+    "nvme": ("nvme,drive=disk,serial=disk,bootindex=0", _NETWORK),
+    "virtio-scsi": ("virtio-scsi-pci", _SCSI_DISK, _NETWORK),
+    "vmware": ("pvscsi", _SCSI_DISK, "vmxnet3,netdev=net,romfile="),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """What a machine can reach: a network card with DHCP, and nothing behind it unless it is `open`.
 
-    `forwards` lets it reach ports of the host's loopback at addresses of its own net, 10.0.2.0/24:
+    `forwards` lets it reach ports of the host's loopback at addresses of its own net:
     `{("10.0.2.100", 3128): 8080}`.
     """
 
     open: bool = False
+    net: str | None = None  #: 10.0.2.0/24 when not given
     forwards: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     def option(self) -> str:
         """The value for `-netdev`."""
         words = ["user", "id=net", f"restrict={'off' if self.open else 'on'}"]
+        if self.net is not None:
+            words.append(f"net={self.net}")
         for (address, port), loopback in self.forwards.items():
             command = shlex.join([sys.executable, "-I", relay.__file__, str(loopback)])
             # QEMU's own connection to a port would be one for the whole boot: a program has one for each.
@@ -66,12 +81,13 @@ class Wires:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """An x86-64 PC with one virtio disk, two serial ports and a screen that nobody looks at."""
+    """An x86-64 PC with one disk, two serial ports and a screen that nobody looks at."""
 
     emulator: Emulator
     processors: int = 1
     memory: int = 1 << 30  #: bytes
     network: Network = field(default_factory=Network)
+    hardware: Hardware = "virtio"
 
     def argv(self, wires: Wires) -> list[str]:
         """QEMU's whole command line."""
@@ -85,9 +101,8 @@ class Machine:
             *self.emulator.options(spawns=bool(self.network.forwards)),
             *("-machine", machine, "-smp", str(self.processors), "-m", f"{self.memory >> 20}M"),
             *_nodes([*_firmware(wires.uefi), *wires.disk.blockdevs()]),
-            *("-device", "virtio-blk-pci,drive=disk,bootindex=0", "-device", "virtio-rng-pci"),
-            *("-device", "VGA"),
-            *("-netdev", self.network.option(), "-device", "virtio-net-pci,netdev=net,romfile="),
+            *("-netdev", self.network.option()),
+            *_devices(*HARDWARE[self.hardware], "virtio-rng-pci", "VGA"),
             *_socket("console", wires.console, "-device", "isa-serial,chardev=console"),
             *_socket("commands", wires.commands, "-device", "isa-serial,chardev=commands"),
             *_socket("monitor", wires.monitor, "-mon", "chardev=monitor,mode=control"),
@@ -104,6 +119,10 @@ def _firmware(uefi: UefiFiles | None) -> list[dict[str, object]]:
     code = {"driver": "file", "node-name": "code", "filename": str(uefi.code), "read-only": True}
     name = f"/proc/self/fd/{uefi.variables}"
     return [code, {"driver": "file", "node-name": "variables", "filename": name}]
+
+
+def _devices(*devices: str) -> list[str]:
+    return [word for device in devices for word in ("-device", device)]
 
 
 def _socket(name: str, descriptor: int, *device: str) -> list[str]:

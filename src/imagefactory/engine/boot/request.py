@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imagefactory.core.secret import Secret
 from imagefactory.engine.boot.firmware import Firmware
-from imagefactory.engine.boot.machine import Network
+from imagefactory.engine.boot.machine import Hardware, Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class Boot:
     memory: int = 1 << 30  #: bytes
     processors: int | None = None  #: at most two when not given
     network: Network = field(default_factory=Network)
+    hardware: Hardware = "virtio"  #: whose disk and network card it has
     login: Login | None = None  #: needed for `run`
     run: Sequence[str] = ()  #: commands, each by `sh -c`
     switch_off: bool = False  #: cleanly, by the system itself; else it is killed
