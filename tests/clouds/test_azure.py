@@ -47,7 +47,7 @@ class TestAzure(CloudContract[AzureLogin]):
         assert [package.name for package in wanted.packages] == ["cloud-init", "waagent"]
         [drivers] = wanted.commands
         assert "hv_vmbus hv_storvsc hv_netvsc" in drivers.content.text
-        assert "Azure" in wanted.files[0].content.text
+        assert "datasource_list: [Azure, None]" in wanted.files[0].content.text
         assert not plugin.customization(template(name="MockOS_A", version="1"))
 
 

@@ -52,7 +52,7 @@ class TestGce(CloudContract[GceLogin]):
         wanted = plugin.customization(template())
         assert [package.name for package in wanted.packages] == ["cloud-init"]
         texts = [file.content.text for file in wanted.files]
-        assert "datasource_list: [ GCE ]" in texts[0]
+        assert "datasource_list: [GCE, None]" in texts[0]
         assert "NTP=metadata.google.internal" in texts[1]
         assert not plugin.customization(template(name="MockOS_A", version="1"))
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from imagefactory.clouds.aws import client, ec2_login, guest, images
+from imagefactory.clouds.aws import client, ec2_login, images
 from imagefactory.clouds.aws.client import Aws, connected
 from imagefactory.clouds.aws.ec2_login import Ec2Login
 from imagefactory.clouds.aws.images import REGIONS, WHOLE, BootMode, Registration
@@ -23,6 +23,7 @@ from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.formats.detect import inspect
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
+from imagefactory.plugins.cloud_init import cloud_init
 from imagefactory.plugins.contract import Customization, Info, Pushed
 from imagefactory.plugins.progress import Progress
 
@@ -58,7 +59,11 @@ class EC2:
         return ec2_login.read(provider, credentials)
 
     def customization(self, template: Template) -> Customization:
-        return guest.customization(template)
+        """What EC2 asks of an image; Debian's kernels have ENA and NVMe.
+
+        The clock is that of the Nitro system, on a link-local address in every network.
+        """
+        return cloud_init(template, "EC2", sources=["Ec2"], time_server="169.254.169.123")
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
         for switch in _OLD_SWITCHES:

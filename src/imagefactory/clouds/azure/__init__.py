@@ -15,7 +15,7 @@ from imagefactory.clouds.azure.arm import TOKEN, Arm, state_of
 from imagefactory.clouds.azure.blobs import Blobs, authorization
 from imagefactory.clouds.azure.login import AzureLogin, read
 from imagefactory.core.config import Config
-from imagefactory.core.contents import Command, Content, File, Package
+from imagefactory.core.contents import Command, Content, Package
 from imagefactory.core.errors import CloudError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
@@ -24,6 +24,7 @@ from imagefactory.core.template import Template
 from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
+from imagefactory.plugins.cloud_init import cloud_init
 from imagefactory.plugins.contract import Customization, Info, Pushed
 from imagefactory.plugins.progress import Progress
 from imagefactory.plugins.rest import (
@@ -38,8 +39,6 @@ from imagefactory.plugins.rest import (
 
 log = logging.getLogger(__name__)
 
-_CLOUD_INIT: Final = "/etc/cloud/cloud.cfg.d/90_azure.cfg"
-_DATASOURCE: Final = "datasource_list: [ Azure ]\nnetwork: { config: disabled }\n"
 #: Hyper-V's bus, disks, network and clock, where the root file system is looked for
 _DRIVERS: Final = """\
 printf '%s\\n' hv_vmbus hv_storvsc hv_netvsc hv_utils >> /etc/initramfs-tools/modules
@@ -82,12 +81,12 @@ class Azure:
 
         The consoles and the address by DHCP are every image's own.
         """
-        if template.os.name.partition("-")[0] not in {"Debian", "Ubuntu"}:
-            return Customization()
-        return Customization(
-            packages=tuple(Package(name=name) for name in ("cloud-init", "waagent")),
-            files=(File(name=_CLOUD_INIT, content=Content(text=_DATASOURCE)),),
-            commands=(Command(name="azure-drivers", content=Content(text=_DRIVERS)),),
+        return cloud_init(
+            template,
+            "Azure",
+            sources=["Azure"],
+            packages=[Package(name="waagent")],
+            commands=[Command(name="azure-drivers", content=Content(text=_DRIVERS))],
         )
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:

@@ -16,7 +16,6 @@ from imagefactory.clouds.gce.compute import Compute, image_name
 from imagefactory.clouds.gce.login import GceLogin, read
 from imagefactory.clouds.gce.storage import TOKEN, Storage
 from imagefactory.core.config import Config
-from imagefactory.core.contents import Content, File, Package
 from imagefactory.core.errors import CloudError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
@@ -25,6 +24,7 @@ from imagefactory.core.template import Template
 from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
+from imagefactory.plugins.cloud_init import cloud_init
 from imagefactory.plugins.contract import Customization, Info, Pushed
 from imagefactory.plugins.progress import Progress
 from imagefactory.plugins.rest import (
@@ -40,10 +40,6 @@ from imagefactory.plugins.rest import (
 log = logging.getLogger(__name__)
 
 _GIB: Final = 1 << 30
-_CLOUD_INIT: Final = "/etc/cloud/cloud.cfg.d/90_gce.cfg"
-_DATASOURCE: Final = "datasource_list: [ GCE ]\nnetwork: { config: disabled }\n"
-_TIME: Final = "/etc/systemd/timesyncd.conf.d/gce.conf"
-_TIME_SOURCE: Final = "[Time]\nNTP=metadata.google.internal\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,17 +77,10 @@ class Gce:
     def customization(self, template: Template) -> Customization:
         """What Google asks of an image ("Build custom images"), without its own agent.
 
-        That is in no Debian archive: cloud-init takes the keys and the name from the metadata server.
+        Debian's is years old where there is one: cloud-init takes keys and name from the metadata server.
         """
-        if template.os.name.partition("-")[0] not in {"Debian", "Ubuntu"}:
-            return Customization()
-        return Customization(
-            packages=(Package(name="cloud-init"),),
-            files=(
-                File(name=_CLOUD_INIT, content=Content(text=_DATASOURCE)),
-                File(name=_TIME, content=Content(text=_TIME_SOURCE)),
-            ),
-        )
+        server = "metadata.google.internal"
+        return cloud_init(template, "GCE", sources=["GCE"], time_server=server)
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
         return (Convert(format="tar.gz", align=_GIB),)
