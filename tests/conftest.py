@@ -1,5 +1,6 @@
 """What all tests share: which of them may use the network, and how long each may take."""
 
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,15 @@ pytest.register_assert_rewrite("contract", "fault_contract")
 
 _INTEGRATION: Final = Path(__file__).parent / "integration"
 _PATIENCE: Final = 900  # seconds; an emulated machine boots slowly beside busy neighbours
+
+
+def pytest_sessionstart() -> None:
+    """Let the processes of the tests be interrupted.
+
+    A shell starts what it runs in the background with SIGINT ignored (POSIX, Shell Command Language
+    2.11), and children inherit that, but not a handler.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +15,7 @@ import pytest
 from fakes import patient
 from fakes.daemon import Daemon, a_daemon
 from fakes.patience import until
-from fakes.program import Outcome, Run
+from fakes.program import Outcome, Run, started
 from imagefactory.web import tls
 
 TESTS: Final = Path(__file__).parent.parent
@@ -212,7 +211,7 @@ def test_who_interrupts_a_build_ends_it_there(
         server = ("--server", daemon.url, "--ca", str(daemon.certificate), "--client", str(client))
         command = [sys.executable, "-m", "imagefactory.cli.main", "target_image", "mock"]
         command += ["--template", str(template), *server]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with started(command) as process:
             until(lambda: "BUILDING" in run("images", *server).out)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)

@@ -12,7 +12,7 @@ import pytest
 from fakes.leaks import processes_in
 from fakes.patience import until
 from fakes.patient import GO, TEMPLATE, install
-from fakes.program import Run
+from fakes.program import Run, started
 
 pytestmark = pytest.mark.integration
 
@@ -38,10 +38,10 @@ def waits(state: Path) -> bool:
 def test_an_interrupted_build_is_cancelled(
     command: list[str], state: Path, run: Run, number: int, status: int
 ) -> None:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    until(lambda: waits(state), seconds=60)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=40)
+    with started(command) as process:
+        until(lambda: waits(state), seconds=60)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=40)
     assert process.returncode == status
     assert out == b""
     assert b"Traceback" not in err
