@@ -11,6 +11,7 @@ datasource_list: [A, B, None]
 network: {config: disabled}
 growpart: {mode: "off"}
 resize_rootfs: false
+locale: false
 """
 
 

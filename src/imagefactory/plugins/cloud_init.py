@@ -7,14 +7,16 @@ from imagefactory.core.contents import Command, Content, File, Package
 from imagefactory.core.template import Template
 from imagefactory.plugins.contract import Customization
 
-#: Disks grow and networks come up by what the factory puts into every image. With a list, cloud-init
-#: asks nobody but this cloud; `None` lets a machine come up where it is not.
+#: Disks grow and networks come up by what the factory puts into every image, and a template says which
+#: locale there is: cloud-init would choose en_US, which nobody has installed. With a list, it asks nobody
+#: but this cloud; `None` lets a machine come up where it is not.
 _CONFIG: Final = """\
 # Written when this image was built for {cloud}.
 datasource_list: [{sources}, None]
 network: {{config: disabled}}
 growpart: {{mode: "off"}}
 resize_rootfs: false
+locale: false
 """
 
 _TIME: Final = """\
