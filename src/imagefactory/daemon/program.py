@@ -73,6 +73,7 @@ def serve(config: Config, *, ready: Ready, set_up_log: Callable[[], None]) -> No
         notify("READY=1")
         stack.callback(notify, "STOPPING=1")
         gc.freeze()  # or a request would now and then wait while the application is looked through
+        gc.enable()
         server.serve(app, listener, certificate=certificate, patience=config.request_timeout)
 
 
