@@ -21,7 +21,7 @@ from imagefactory.core.config import Config
 from imagefactory.core.errors import Conflict, NotFound, RequestError
 from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
 from imagefactory.core.secret import Secret
-from imagefactory.store.rows import Claim, Event, Summary
+from imagefactory.store.rows import Claim, Event, Family, Summary
 
 ImageT = TypeVar("ImageT", bound=Image)
 Given = Mapping[str, Any] | None
@@ -128,6 +128,10 @@ class Factory:
     def image(self, kind: type[ImageT], image_id: str) -> ImageT:
         """The image with this id; `NotFound` when there is none, or one of another kind."""
         return self.workshop.store.image(image_id, kind)
+
+    def family(self, kind: type[Image], image_id: str) -> Family:
+        """The image with this id, its parent and its children; `NotFound` as of `image`."""
+        return self.workshop.store.family(image_id, kind)
 
     def images(
         self,

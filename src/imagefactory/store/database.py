@@ -12,6 +12,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Select,
+    bindparam,
     case,
     delete,
     extract,
@@ -32,6 +34,7 @@ from imagefactory.store.rows import (
     Body,
     Claim,
     Event,
+    Family,
     Summary,
     Tally,
     columns_of,
@@ -47,6 +50,12 @@ ImageT = TypeVar("ImageT", bound=Image)
 
 _SUMMARY: Final = [images.c[field.name] for field in fields(Summary)]
 _METADATA: Final = {"identifier": images.c.id, "type": images.c.kind, "status": images.c.status}
+# Made once: to put one together takes longer than to run it.
+_ONE: Final = select(images).where(images.c.id == bindparam("id"))
+_SUMMED_UP: Final = select(*_SUMMARY).where(images.c.id == bindparam("id"))
+_CHILDREN: Final = (
+    select(*_SUMMARY).where(images.c.parent_id == bindparam("id")).order_by(images.c.number)
+)
 _UNFINISHED: Final = frozenset(Status) - SETTLED
 
 
@@ -91,6 +100,18 @@ class Store:
         if not isinstance(image, kind):
             raise _missing(id, kind)
         return image
+
+    def family(self, id: str, kind: type[Image]) -> Family:
+        """The image with this id, of this kind, and its relatives; `NotFound` as of `image`."""
+        with self._reading() as connection:
+            image = _find(connection, id)
+            if not isinstance(image, kind):
+                raise _missing(id, kind)
+            return Family(
+                image=image,
+                parent=next(_summaries(connection, _SUMMED_UP, image.parent_id), None),
+                children=tuple(_summaries(connection, _CHILDREN, id)),
+            )
 
     def add(self, *new: Image, claim: Claim | None = None) -> None:
         """Record new images, all or none. `Conflict` when an id is taken or a parent does not exist.
@@ -394,8 +415,14 @@ def seal_of(connection: Connection) -> Seal:
 
 
 def _find(connection: Connection, id: str) -> Image | None:
-    row = connection.execute(select(images).where(images.c.id == id)).mappings().one_or_none()
+    row = connection.execute(_ONE, {"id": id}).mappings().one_or_none()
     return None if row is None else image_from(row, seal_of(connection))
+
+
+def _summaries(connection: Connection, wanted: Select[Any], id: str | None) -> Iterator[Summary]:
+    if id is None:
+        return iter(())
+    return map(summary_from, connection.execute(wanted, {"id": id}).mappings())
 
 
 def _missing(id: str, kind: type[Image]) -> NotFound:

@@ -27,6 +27,15 @@ class Summary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Family:
+    """An image with those that it was made from and into, all at one moment."""
+
+    image: Image
+    parent: Summary | None
+    children: tuple[Summary, ...]  #: newest last
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tally:
     """How many images of one kind are in one status."""
 

@@ -106,13 +106,12 @@ class Collection:
     ) -> Response:
         """Shows an image with its parent and its children."""
         # No thread: finding one takes longer than this does, and the two would wait for each other.
-        image = site.factory.image(self.kind, image_id)
+        family = site.factory.family(self.kind, image_id)
         return answer(
             views.detailed(
-                image,
+                family,
                 site.here(request),
                 root=site.root(request),
-                relatives=_relatives(site, image),
                 secretive=is_stranger(request),
             )
         )
@@ -190,15 +189,6 @@ def _next(request: Request, here: str, last: Summary) -> str:
     """The `Link` to the images after these (RFC 8288)."""
     query = [item for item in request.query_params.multi_items() if item[0] != "marker"]
     return f'<{here}?{urlencode([*query, ("marker", last.id)])}>; rel="next"'
-
-
-def _relatives(site: Site, image: Image) -> dict[str, Image | Iterable[Summary] | None]:
-    relatives: dict[str, Image | Iterable[Summary] | None] = {}
-    if word := views.parent_word(image):
-        relatives[word] = site.factory.find(image.parent_id) if image.parent_id else None
-    if child := views.child_kind(image):
-        relatives[f"{child.noun}s"] = site.factory.images(child, parent_id=image.id)
-    return relatives
 
 
 def _parameters(fields: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -1,14 +1,21 @@
 """How images, plugins and targets look over HTTP: the documented keys, no more and no less."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImage
 from imagefactory.core.masking import masked, masked_text
 from imagefactory.core.redaction import redacted
-from imagefactory.store.rows import Event, Summary
+from imagefactory.store.rows import Event, Family, Summary
 
 View = dict[str, Any]
+
+#: what an image was made from, and what is made from it
+_RELATIVES: Final[Mapping[type[Image], tuple[type[Image] | None, type[Image] | None]]] = {
+    BaseImage: (None, TargetImage),
+    TargetImage: (BaseImage, ProviderImage),
+    ProviderImage: (TargetImage, None),
+}
 
 
 def listed(noun: str, images: Iterable[Image | Summary], here: str) -> View:
@@ -27,54 +34,21 @@ def created(image: Image, here: str) -> View:
     return {image.noun: view}
 
 
-def detailed(
-    image: Image,
-    here: str,
-    *,
-    root: str,
-    relatives: Mapping[str, Image | Iterable[Summary] | None],
-    secretive: bool = False,
-) -> View:
-    """One image at the address `here`; `relatives` are its parent and children by their API word.
+def detailed(family: Family, here: str, *, root: str, secretive: bool = False) -> View:
+    """One image at the address `here`, with its parent and its children by their API words.
 
     With `secretive` its template is shown without passwords.
     """
+    image = family.image
     template = redacted(image.template) if secretive and image.template else image.template
     view = _common(image, here, template=template)
     match image:
         case TargetImage():
-            view["target"] = image.target
+            view |= {"target": image.target}
         case ProviderImage():
             view |= _provider(image)
-    for word, relative in relatives.items():
-        match relative:
-            case None:
-                view[word] = None
-            case Image():
-                view[word] = _reference(relative, f"{root}/{relative.noun}s/{relative.id}")
-            case _:
-                view[word] = listed(word.removesuffix("s"), relative, f"{root}/{word}")
+    view |= _relatives(family, root)
     return {image.noun: view}
-
-
-def parent_word(image: Image) -> str | None:
-    """The word under which an image shows its parent."""
-    match image:
-        case TargetImage():
-            return BaseImage.noun
-        case ProviderImage():
-            return TargetImage.noun
-    return None
-
-
-def child_kind(image: Image) -> type[Image] | None:
-    """The kind of image that is made from this one."""
-    match image:
-        case BaseImage():
-            return TargetImage
-        case TargetImage():
-            return ProviderImage
-    return None
 
 
 def plugin(info: Mapping[str, Any], root: str) -> View:
@@ -96,6 +70,20 @@ def event(event: Event) -> View:
 
 def _reference(image: Image | Summary, href: str) -> View:
     return {"_type": image.kind, "id": image.id, "href": href}
+
+
+def _relatives(family: Family, root: str) -> View:
+    """An image's parent and children: null and an empty list where its kind has some and it has none."""
+    made_from, made_into = _RELATIVES[type(family.image)]
+    view: View = {}
+    if made_from is not None:
+        noun = made_from.noun
+        parent = family.parent
+        view[noun] = parent and _reference(parent, f"{root}/{noun}s/{parent.id}")
+    if made_into is not None:
+        noun = made_into.noun
+        view[f"{noun}s"] = listed(noun, family.children, f"{root}/{noun}s")
+    return view
 
 
 def _common(image: Image, href: str, *, template: str | None) -> View:
