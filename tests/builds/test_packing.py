@@ -32,7 +32,7 @@ def test_a_target_image_is_packed_and_shown_as_the_parent(tmp_path: Path) -> Non
         settled(factory, box)
         with tarfile.open(factory.body(box.id)) as tar:
             assert "Virtual Hard Disks/disk.vhd" in tar.getnames()
-        view = detailed(box, "here", root="/imagefactory", relatives={"base_image": disk})
+        view = detailed(factory.family(TargetImage, box.id), "here", root="/imagefactory")
         assert view["target_image"]["base_image"] == {
             "_type": "TargetImage",
             "id": disk.id,

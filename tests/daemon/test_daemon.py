@@ -13,7 +13,7 @@ import pytest
 
 from fakes.daemon_process import Daemon
 from fakes.patience import until
-from fakes.patient import GO
+from fakes.patient import GO, TEMPLATE
 
 pytestmark = pytest.mark.integration
 
@@ -38,6 +38,19 @@ def test_a_daemon_that_is_killed_finishes_the_image_after_a_restart(daemon: Daem
     assert daemon.status(image_id) == "BUILDING"
     finish(daemon, image_id)
     assert daemon.steps() == ["first", "second", "second", "third"], "a finished step is kept"
+
+
+def test_a_key_outlives_a_daemon_that_is_killed(daemon: Daemon) -> None:
+    asked = {"base_image": {"template": TEMPLATE}}
+    key = {"Idempotency-Key": "once"}
+    killed = daemon.start()
+    first = daemon.ask("/base_images", asked, key)["base_image"]["id"]
+    os.kill(killed, signal.SIGKILL)
+    daemon.started[-1].wait()
+    daemon.start()
+    assert daemon.ask("/base_images", asked, key)["base_image"]["id"] == first
+    assert len(daemon.ask("/base_images")["base_images"]) == 1
+    finish(daemon, first)
 
 
 def test_a_worker_that_is_killed_is_started_again(daemon: Daemon) -> None:

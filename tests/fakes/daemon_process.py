@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -13,6 +15,7 @@ from urllib.request import Request, urlopen
 from fakes.patience import until
 from fakes.patient import TEMPLATE
 
+NONE: Mapping[str, str] = MappingProxyType({})
 TESTS = Path(__file__).parent.parent
 
 
@@ -59,9 +62,9 @@ class Daemon:
             return False
         return True
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    def ask(self, path: str, body: Any = None, headers: Mapping[str, str] = NONE) -> Any:
         """GET, or POST a body."""
-        request = Request(f"http://127.0.0.1:{self.port}/imagefactory{path}")
+        request = Request(f"http://127.0.0.1:{self.port}/imagefactory{path}", headers=dict(headers))
         if body is not None:
             request.add_header("Content-Type", "application/json")
             request.data = json.dumps(body).encode()

@@ -14,6 +14,11 @@ from imagefactory import __version__
 
 GOLDEN: Final = Path(__file__).parent.parent / "golden" / "web"
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_FOLDER: Final = re.compile(r"/[^\s\"<]*/jeos(?=[\"<])")
+JEOS: Final = (
+    "ec2:ec2-us-east-1:Fedora:23:x86_64:ami-123:ec2-user:sudo\n"
+    "ec2:ec2-us-east-1:Fedora:23:i386:ami-4\n"
+)
 RESOURCES: Final = {
     "version": "",
     "base_images": "/base_images",
@@ -30,21 +35,32 @@ RESOURCES: Final = {
     "target": "/targets/mock",
     "provider": "/targets/local/providers/local",
     "providers": "/targets/local/providers",
+    "jeos": "/jeos",
+    "jeos_images": "/jeos/images",
+    "artifacts": "/base_images/{base}/artifacts",
     "diff": "/base_images/{base}/diff/{target}",
 }
 
 
 @pytest.fixture(scope="module")
 def cascade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, dict[str, str]]]:
-    with an_api(tmp_path_factory.mktemp("golden")) as api:
+    folder = tmp_path_factory.mktemp("golden")
+    jeos = folder / "jeos"
+    jeos.write_text(JEOS)
+    with an_api(folder / "state", jeos_config=[str(jeos)]) as api:
         images = zip(("base", "target", "provider"), api.cascade(), strict=True)
-        yield api, {word: image["id"] for word, image in images}
+        ids = {word: image["id"] for word, image in images}
+        artifacts = api.shop.state / "artifacts" / ids["base"]
+        artifacts.mkdir(parents=True, exist_ok=True)
+        (artifacts / "lock.json").write_text("{}\n")
+        yield api, ids
 
 
 def plain(text: str) -> str:
-    """A text whose ids are numbered as they come, and whose version is always the same."""
+    """A text whose ids are numbered as they come, and whose version and folders are always the same."""
     known: dict[str, str] = {}
     text = _UUID.sub(lambda found: known.setdefault(found[0], f"id-{len(known) + 1}"), text)
+    text = _FOLDER.sub("/FOLDER/jeos", text)
     return text.replace(__version__, "VERSION")
 
 

@@ -359,14 +359,16 @@ class Store:
 
     # Requests: what must not, or shall not, have an effect twice
 
-    def claim(self, claim: Claim, *, digest: str, patience: timedelta) -> str | None:
+    def claim(self, claim: Claim, *, request: str, patience: timedelta) -> str | None:
         """The image that this client got under an idempotency key; None when it is now to be made.
 
+        Of the request, which may hold passwords, nothing is kept but a digest under the vault's key.
         Then `add` or `release` has to follow. `Conflict` when the key stands for another request, or
         for one that is being answered; one that took longer than `patience` was lost in a crash.
         """
-        row = {**asdict(claim), "digest": digest, "claimed": now()}
         with self._writing() as connection:
+            digest = seal_of(connection).digest(request)
+            row = {**asdict(claim), "digest": digest, "claimed": now()}
             known = connection.execute(select(replies).where(_held(claim))).mappings().one_or_none()
             if known is None or (known["image_id"] is None and known["claimed"] + patience < now()):
                 connection.execute(delete(replies).where(_held(claim)))

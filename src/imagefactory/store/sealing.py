@@ -1,6 +1,7 @@
 """Encrypts what nobody may read in the database, under a key that lies beside it."""
 
 import base64
+import hmac
 import os
 import secrets
 import stat
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from imagefactory.core.errors import StoreError
 from imagefactory.core.secret import Secret
@@ -53,8 +56,16 @@ class Seal:
             return None
         return opened.decode("utf-8", "surrogatepass")
 
+    def digest(self, text: str) -> str:
+        """What tells texts apart and can be guessed from by nobody without the key: HMAC-SHA256 in hex."""
+        key = HKDF(hashes.SHA256(), length=_KEY, salt=None, info=b"digest").derive(self._raw_key())
+        return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
+
     def _cipher(self) -> AESGCM:
-        return AESGCM(base64.b64decode(self.key.reveal()))
+        return AESGCM(self._raw_key())
+
+    def _raw_key(self) -> bytes:
+        return base64.b64decode(self.key.reveal())
 
 
 def _create(path: Path) -> None:
