@@ -52,7 +52,7 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, dic
         ids = {word: image["id"] for word, image in images}
         artifacts = api.shop.state / "artifacts" / ids["base"]
         artifacts.mkdir(parents=True, exist_ok=True)
-        (artifacts / "lock.json").write_text("{}\n")
+        (artifacts / "screenshot.png").write_bytes(b"PNG")
         yield api, ids
 
 

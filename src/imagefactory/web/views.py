@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImage
+from imagefactory.core.images import KINDS, BaseImage, Image, ProviderImage, TargetImage
 from imagefactory.core.masking import masked, masked_text
 from imagefactory.core.redaction import redacted
 from imagefactory.store.rows import Event, Family, Summary
 
 View = dict[str, Any]
 
+_NOUNS: Final = {kind.kind: kind.noun for kind in KINDS.values()}
 #: what an image was made from, and what is made from it
 _RELATIVES: Final[Mapping[type[Image], tuple[type[Image] | None, type[Image] | None]]] = {
     BaseImage: (None, TargetImage),
@@ -77,9 +78,11 @@ def _relatives(family: Family, root: str) -> View:
     made_from, made_into = _RELATIVES[type(family.image)]
     view: View = {}
     if made_from is not None:
-        noun = made_from.noun
+        # A target image may be packed from another one, which it shows under the word of a base.
         parent = family.parent
-        view[noun] = parent and _reference(parent, f"{root}/{noun}s/{parent.id}")
+        view[made_from.noun] = parent and _reference(
+            parent, f"{root}/{_NOUNS[parent.kind]}s/{parent.id}"
+        )
     if made_into is not None:
         noun = made_into.noun
         view[f"{noun}s"] = listed(noun, family.children, f"{root}/{noun}s")
