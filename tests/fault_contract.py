@@ -232,11 +232,15 @@ class Life:
 
     def killed_at(self, call: Call, faulty: Faulty, fault: Fault) -> None:
         """Push in a process of its own, which the proxy kills at this request."""
+        self.killed_by(lambda kill: faulty.arm(fault, at=call.number, kill=kill))
+        assert len(faulty.calls) >= call.number  # more where some are under way at once
+
+    def killed_by(self, arm: Callable[[Callable[[], None]], None]) -> None:
+        """Push in a process of its own, which is killed by what `arm` was given."""
         process = _CONTEXT.Process(target=self.__call__, daemon=True)
-        faulty.arm(fault, at=call.number, kill=process.kill)
+        arm(process.kill)
         process.start()
         process.join(_LIFE)
         process.kill()
         process.join()
-        assert process.exitcode == -signal.SIGKILL, call
-        assert len(faulty.calls) >= call.number  # more where some are under way at once
+        assert process.exitcode == -signal.SIGKILL
