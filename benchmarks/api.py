@@ -30,7 +30,6 @@ _CLIENTS: Final = 50
 _RATE: Final = 100  #: requests in a second: each client asks every half second
 _PACED: Final = 40  #: requests of a client at that rate
 _CLOSED: Final = 60  #: requests of a client that asks again at once
-_STARTS: Final = 3
 _KEY, _SECRET = "benchmark", "a-secret-of-the-benchmark"
 
 
@@ -55,14 +54,14 @@ class Daemon:
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def measure() -> None:
+def measure(runs: int) -> None:
     """Ask, start and scan, and keep the figures."""
     machine = results.machine()
     state = Path(tempfile.mkdtemp(prefix="imagefactory-bench-"))
     try:
         written = records.write(state, _IMAGES, template=_EXAMPLE.read_text())
         starts = []
-        for _ in range(_STARTS):
+        for _ in range(runs):
             with _daemon(written.state) as daemon:
                 starts.append(daemon.seconds)
         with _daemon(written.state) as daemon:
@@ -76,7 +75,7 @@ def measure() -> None:
         scanned = _scanned(written)
     finally:
         shutil.rmtree(state)
-    program = {"start": sorted(starts)[_STARTS // 2], "peak": peak, "help": _help()}
+    program = {"start": sorted(starts)[runs // 2], "peak": peak, "help": _help()}
     results.keep(
         "api",
         {

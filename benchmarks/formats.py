@@ -1,126 +1,141 @@
-"""Our compressed formats beside those of qemu-img, pigz and zstd: programs in turn on the same disk."""
+"""Our formats beside those of qemu-img, pigz and zstd: programs in turn on the same disk."""
 
-import json
 import shlex
-import statistics
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-_RUNS: Final = 3
-_TOGETHER: Final = "all three"
+from benchmarks import efforts, ours, results, tables
+from benchmarks.efforts import Command, Effort, Work
+from benchmarks.floors import floor
+from benchmarks.rows import Row
 
-Command = Sequence[str | Path]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """What one program needs: medians of all runs, the most memory of any."""
-
-    seconds: float
-    size: int  #: bytes that it wrote
-    peak: int  #: bytes of memory
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Both programs on one format."""
-
-    format: str
-    against: str  #: the other program
-    ours: Effort
-    peer: Effort
+_LARGER: Final = 1.12  #: our bytes over theirs
+_MEMORY: Final = 400  # MiB
+_LIMITS: Final = {"qcow2": 0.20, "vmdk": 0.10, "tar.gz": 0.25, "all three": 0.08}
+_NAMES: Final = {
+    "qcow2": "compressed qcow2",
+    "vmdk": "streamOptimized VMDK",
+    "tar.gz": "GCE tar.gz",
+    "all three": "the three together",
+}
 
 
-def compare(disk: Path, folder: Path) -> list[Comparison]:
-    """Each format in turn: ours, the other's, and again; the disk is read once before, so that it is cached.
+def measure(runs: int) -> None:
+    """Write each format in turn with the peer's, then all three at once."""
+    machine = results.machine()
+    with ours.factory() as factory:
+        disk = factory.state / "formats" / "disk.raw"
+        folder = disk.parent
+        folder.mkdir(exist_ok=True)
+        factory.forget_images()
+        Path(factory.built(factory.template())["data"]).replace(disk)
+        factory.forget_images()
+        try:
+            shown = _compared(disk, folder, runs)
+        finally:
+            for path in folder.iterdir():
+                path.unlink()
+    rows = [row for name in _LIMITS for row in _rows(name, shown)]
+    mine = [effort for name, effort in shown.items() if name.startswith("ours")]
+    peak = max(effort.peak for effort in mine) / (1 << 20)
+    rows.append(Row(work="memory of formats", ours=peak, unit="MiB", limit=_MEMORY))
+    figures = {name: asdict(effort) for name, effort in shown.items()}
+    results.keep(
+        "formats",
+        {"machine": machine, "runs": runs, "efforts": figures},
+        text=tables.of_efforts(shown),
+        rows=rows,
+    )
 
-    Last ours all in one pass, beside the others' one after another.
-    """
-    with disk.open("rb", buffering=0) as file:
+
+def _compared(disk: Path, folder: Path, runs: int) -> dict[str, Effort]:
+    with disk.open("rb", buffering=0) as file:  # so that it is cached
         while file.read(16 << 20):
             pass
-    program = [sys.executable, "-m", "imagefactory.cli.main", "--state", str(folder), "convert"]
-    peers = _peers(disk, folder)
-    compared = []
-    for name, (against, peer) in peers.items():
+    peers, shown = _peers(disk, folder), dict[str, Effort]()
+    for name, peer in peers.items():
         form, _, compression = name.partition(" ")
         target = folder / f"ours.{form}"
         how = ["--compression", compression] if compression else []
-        ours: Command = [*program, disk, target, "--format", form, *how]
-        efforts = _in_turn({target: ours, folder / f"peer.{form}": peer})
-        compared.append(Comparison(format=name, against=against, ours=efforts[0], peer=efforts[1]))
-    return [*compared, _together(disk, folder, compared[:3])]
+        command = _convert(folder, disk, target, "--format", form, *how)
+        mine = Work(name=f"ours, {name}", command=command, written=(target,))
+        shown |= _measured([mine, peer], runs)
+        shown |= _floor(name, disk, folder, shown[mine.name].size, runs)
+    together = tuple(folder / f"together.{form}" for form in ("qcow2", "vmdk", "tar.gz"))
+    command = [sys.executable, "-m", "benchmarks.together", disk, folder]
+    shown |= _measured([Work(name="ours, all three", command=command, written=together)], runs)
+    one_by_one = [shown[peers[form].name] for form in ("qcow2", "vmdk", "tar.gz")]
+    shown["the others, one after another"] = Effort(
+        seconds=sum(effort.seconds for effort in one_by_one),
+        size=sum(effort.size for effort in one_by_one),
+        peak=max(effort.peak for effort in one_by_one),
+    )
+    return shown | _floor("all three", disk, folder, shown["ours, all three"].size, runs)
 
 
-def _peers(disk: Path, folder: Path) -> Mapping[str, tuple[str, Command]]:
-    convert: Command = ["qemu-img", "convert", "-f", "raw"]
-    quoted, archive = shlex.quote(disk.name), shlex.quote(str(folder / "peer.tar.gz"))
+def _measured(works: Sequence[Work], runs: int) -> dict[str, Effort]:
+    return dict(zip([work.name for work in works], efforts.in_turn(works, runs=runs), strict=True))
+
+
+def _convert(folder: Path, *words: str | Path) -> Command:
+    return [sys.executable, "-m", "imagefactory.cli.main", "--state", folder, "convert", *words]
+
+
+def _floor(name: str, disk: Path, folder: Path, size: int, runs: int) -> dict[str, Effort]:
+    written = folder / "floor"
+    work = Work(name=f"floor, {name}", command=floor(written, size, [disk]), written=(written,))
+    return _measured([work], runs)
+
+
+def _peers(disk: Path, folder: Path) -> Mapping[str, Work]:
+    archive, quoted = folder / "peer.tar.gz", shlex.quote(disk.name)
     packed = (
-        f"tar -C {shlex.quote(str(disk.parent))} --format=oldgnu -Scf - {quoted} | pigz > {archive}"
+        f"tar -C {shlex.quote(str(disk.parent))} --format=oldgnu -Scf - {quoted} "
+        f"| pigz > {shlex.quote(str(archive))}"
     )
-    zstd: Command = ["zstd", "-q", "-f", "-T0", disk, "-o", folder / "peer.raw"]
-    options = ["-o", "compression_type=zstd"]
+    quick = ("-c", "-m", "16", "-W")
     return {
-        "qcow2": (
-            "qemu-img",
-            [*convert, "-O", "qcow2", "-c", "-m", "16", "-W", disk, folder / "peer.qcow2"],
+        "qcow2": _qemu("qcow2", disk, folder, *quick),
+        "vmdk": _qemu("vmdk", disk, folder, "-o", "subformat=streamOptimized"),
+        "tar.gz": Work(name="tar | pigz", command=["sh", "-c", packed], written=(archive,)),
+        "qcow2 zstd": _qemu("qcow2", disk, folder, *quick, "-o", "compression_type=zstd"),
+        "raw zstd": Work(
+            name="zstd -T0",
+            command=["zstd", "-q", "-f", "-T0", disk, "-o", folder / "peer.zst"],
+            written=(folder / "peer.zst",),
         ),
-        "vmdk": (
-            "qemu-img",
-            [*convert, "-O", "vmdk", "-o", "subformat=streamOptimized", disk, folder / "peer.vmdk"],
+    }
+
+
+def _qemu(form: str, disk: Path, folder: Path, *words: str) -> Work:
+    target = folder / f"peer.{form}"
+    command: Command = ["qemu-img", "convert", "-f", "raw", "-O", form, *words, disk, target]
+    return Work(name=f"qemu-img -O {' '.join([form, *words])}", command=command, written=(target,))
+
+
+def _rows(name: str, shown: Mapping[str, Effort]) -> list[Row]:
+    mine = shown[f"ours, {name}"]
+    others = list(shown)
+    whose = others[others.index(f"ours, {name}") + 1]
+    peer, title = shown[whose], _NAMES[name]
+    return [
+        Row.of_time(
+            title,
+            mine,
+            limit=_LIMITS[name],
+            peer=peer,
+            against=whose.partition(" -O")[0],
+            floor=shown[f"floor, {name}"],
         ),
-        "tar.gz": ("tar, pigz", ["sh", "-c", packed]),
-        "qcow2 zstd": (
-            "qemu-img",
-            [
-                *convert, "-O", "qcow2", "-c", "-m", "16", "-W", *options, disk,
-                folder / "peer.qcow2",
-            ],
+        Row(
+            work=f"{title}, size",
+            ours=mine.size / (1 << 20),
+            unit="MiB",
+            limit=_LARGER,
+            against=whose.partition(" -O")[0],
+            theirs=peer.size / (1 << 20),
         ),
-        "raw zstd": ("zstd -T0", zstd),
-    }  # fmt: skip
-
-
-def _together(disk: Path, folder: Path, peers: Sequence[Comparison]) -> Comparison:
-    targets = [folder / f"together.{row.format}" for row in peers]
-    command: Command = [sys.executable, "-m", "benchmarks.together", disk, folder]
-    (ours,) = _in_turn({folder / "together": command}, written=targets)
-    one_by_one = Effort(
-        seconds=sum(row.peer.seconds for row in peers),
-        size=sum(row.peer.size for row in peers),
-        peak=max(row.peer.peak for row in peers),
-    )
-    return Comparison(format=_TOGETHER, against="the others", ours=ours, peer=one_by_one)
-
-
-def _in_turn(
-    commands: Mapping[Path, Command], *, written: Sequence[Path] | None = None
-) -> list[Effort]:
-    """Each program's effort; it writes to its key, or to all that are `written`."""
-    runs: dict[Path, list[Effort]] = {target: [] for target in commands}
-    for _run in range(_RUNS):
-        for target, command in commands.items():
-            files = written or [target]
-            for file in files:
-                file.unlink(missing_ok=True)
-            runs[target].append(_run_once(command, target, files))
-    return [_usual(of_one) for of_one in runs.values()]
-
-
-def _run_once(command: Command, target: Path, files: Sequence[Path]) -> Effort:
-    told = target.with_suffix(".json")
-    subprocess.run([sys.executable, "-m", "benchmarks.measure", told, *command], check=True)
-    measured = json.loads(told.read_text())
-    return Effort(**measured, size=sum(file.stat().st_size for file in files))
-
-
-def _usual(runs: Sequence[Effort]) -> Effort:
-    return Effort(
-        seconds=statistics.median(run.seconds for run in runs),
-        size=runs[-1].size,
-        peak=max(run.peak for run in runs),
-    )
+    ]

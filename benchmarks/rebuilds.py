@@ -1,57 +1,62 @@
-"""How much the bodies of ten rebuilds take as shared chunks, beside as many compressed qcow2 files.
-
-`python -m benchmarks.rebuilds TREE PACKAGES…`: a folder of a system, and a folder below it for each
-rebuild, whose files are another package each time.
-"""
+"""How much the bodies of ten rebuilds take as shared chunks, beside as many compressed qcow2 files."""
 
 import shutil
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
+from benchmarks import ours, results
+from benchmarks.ours import Factory
+from benchmarks.rows import Row
 from imagefactory.core.config import Config
-from imagefactory.engine.command import Tools
-from imagefactory.engine.formats import writing
-from imagefactory.engine.formats.detect import inspect
-from imagefactory.engine.formats.kinds import Output
 from imagefactory.store.bodies import Bodies
 
-_SIZE = "2G"
+#: another one in each rebuild
+_PACKAGES: Final = (
+    "bc", "file", "htop", "jq", "lsof", "ncdu", "pv", "strace", "tree", "zstd",
+)  # fmt: skip
+_LIMIT: Final = 0.25
 
 
-def main() -> int:
-    """Print both sizes and their ratio."""
-    tree, packages = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
-    with tempfile.TemporaryDirectory(prefix="imagefactory-bench-") as name:
-        folder = Path(name)
-        bodies = Bodies.open(Config(state=folder / "state", plain_bodies=False))
-        system, peers = folder / "system", 0
-        shutil.copytree(tree, system, symlinks=True)
-        for number, package in enumerate(packages):
-            shutil.copytree(package, system / "package", symlinks=True)
-            disk = _disk(system, folder / "disk")
-            shutil.rmtree(system / "package")
-            qcow2 = folder / "peer.qcow2"
-            output = Output(format="qcow2").chosen()
-            writing.write(inspect(disk), qcow2, output, tools=Tools(), scratch=folder)
-            peers += qcow2.stat().st_blocks * 512
-            qcow2.unlink()
-            bodies.seal(str(UUID(int=number)), disk)
-        ours = sum(path.stat().st_blocks * 512 for path in bodies.folder.rglob("*"))
-    sys.stdout.write(
-        f"shared chunks {ours >> 20} MiB, qcow2 {peers >> 20} MiB: {ours / peers:.2f}\n"
+def measure(runs: int) -> None:
+    """Build ten times, and keep all ten both ways; once is enough, for sizes do not vary."""
+    del runs
+    machine = results.machine()
+    with ours.factory() as factory:
+        folder = factory.state / "rebuilds"
+        shutil.rmtree(folder, ignore_errors=True)
+        factory.forget_images()
+        try:
+            shared, single = _kept(factory, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            factory.forget_images()
+    row = Row(
+        work="disk space of ten rebuilds",
+        ours=shared / (1 << 20),
+        unit="MiB",
+        limit=_LIMIT,
+        against="qemu-img, compressed qcow2",
+        theirs=single / (1 << 20),
     )
-    return 0
+    results.keep(
+        "rebuilds",
+        {"machine": machine, "packages": _PACKAGES},
+        text=f"Rebuilds of one template with one package more: {', '.join(_PACKAGES)}\n",
+        rows=[row],
+    )
 
 
-def _disk(tree: Path, disk: Path) -> Path:
-    options = ["-q", "-F", "-U", str(UUID(int=7)), "-E", f"hash_seed={UUID(int=7)}"]
-    with disk.open("wb"):
-        subprocess.run(["mkfs.ext4", *options, "-d", tree, disk, _SIZE], check=True)
-    return disk
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _kept(factory: Factory, folder: Path) -> tuple[int, int]:
+    bodies = Bodies.open(Config(state=folder, plain_bodies=False))
+    single, peer = 0, folder / "peer.qcow2"
+    for number, package in enumerate(_PACKAGES):
+        disk = Path(factory.built(factory.template(package))["data"])
+        convert = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", "-m", "16", "-W"]
+        subprocess.run([*convert, disk, peer], check=True)
+        single += peer.stat().st_blocks * 512
+        peer.unlink()
+        bodies.seal(str(UUID(int=number)), disk)
+    shared = sum(path.stat().st_blocks * 512 for path in bodies.folder.rglob("*"))
+    return shared, single

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from benchmarks.formats import Comparison, Effort
+from benchmarks.efforts import Effort
+from benchmarks.rows import Row
 from benchmarks.served import Served
 
 _MIB: Final = 1 << 20
@@ -23,15 +24,37 @@ def of_builds(builds: Mapping[str, Phases]) -> str:
     return _table(head, rows)
 
 
-def of_formats(compared: Sequence[Comparison]) -> str:
-    """Ours and the other programs, and how they compare."""
-    head = ["format", "", "s", "MiB written", "MiB of memory"]
-    rows = []
-    for row in compared:
-        rows.append([row.format, "ours", *_effort(row.ours)])
-        rows.append(["", row.against, *_effort(row.peer)])
-        rows.append(["", "ratio", *_ratios(row.ours, row.peer)])
+def of_efforts(efforts: Mapping[str, Effort | str]) -> str:
+    """What each program needed, or why it did not work."""
+    head = ["", "s", "MiB written", "MiB of memory"]
+    rows = [
+        [name, effort, "", ""] if isinstance(effort, str) else [name, *_effort(effort)]
+        for name, effort in efforts.items()
+    ]
     return _table(head, rows)
+
+
+def of_rows(rows: Sequence[Row]) -> str:
+    """What is promised, and what was measured."""
+    head = ["work", "ours", "theirs", "whose", "floor", "ratio", "at most", "holds"]
+    head += ["size", "MiB of memory"]
+    return _table(head, list(map(_row, rows)))
+
+
+def _row(row: Row) -> list[str]:
+    one = row.theirs is None
+    return [
+        row.work,
+        f"{row.ours:.2f} {row.unit}",
+        "" if row.theirs is None else f"{row.theirs:.2f} {row.unit}",
+        row.against,
+        "" if row.floor is None else f"{row.floor:.2f} {row.unit}",
+        "" if one else f"{row.measured:.3f}",
+        f"{row.limit:g} {row.unit}" if one else f"{row.limit:g}",
+        "yes" if row.holds else "NO",
+        "" if row.larger is None else f"{row.larger:.2f}",
+        "" if row.memory is None else f"{row.memory:.0f}",
+    ]
 
 
 def of_requests(served: Sequence[Served], *, scanned: Mapping[str, float]) -> str:
@@ -71,12 +94,6 @@ def _share(phases: Phases, name: str, total: float) -> tuple[str, str]:
 
 def _effort(effort: Effort) -> tuple[str, str, str]:
     return f"{effort.seconds:.2f}", f"{effort.size / _MIB:.0f}", f"{effort.peak / _MIB:.0f}"
-
-
-def _ratios(ours: Effort, peer: Effort) -> tuple[str, str, str]:
-    pairs = (ours.seconds, peer.seconds), (ours.size, peer.size), (ours.peak, peer.peak)
-    first, second, third = (f"{mine / theirs:.2f}" for mine, theirs in pairs)
-    return first, second, third
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -29,7 +29,6 @@ def main() -> int:
         chunks.write(disk, framings, threads=os.cpu_count() or 1)
         for file in files:
             file.flush()
-            os.fsync(file.fileno())
     return 0
 
 
