@@ -26,10 +26,11 @@ def main() -> int:
     """Read, and write with what is left on the disk at the end."""
     written, size, *names = sys.argv[1:]
     files = [Path(name) for name in names]
+    packages = list(filter(_is_package, files))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(_read, [path for path in files if path.suffix == ".deb"]))
+        list(pool.map(_read, packages))
     for path in files:
-        if path.suffix != ".deb":
+        if path not in packages:
             for _piece in _used(path):
                 pass
     with Path(written).open("wb", buffering=0) as file:
@@ -37,6 +38,11 @@ def main() -> int:
             bytes(min(_PIECE, int(size) - start)) for start in range(0, int(size), _PIECE)
         )
     return 0
+
+
+def _is_package(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"!<arch>\n"
 
 
 def _read(package: Path) -> None:

@@ -45,7 +45,7 @@ def mirror(folder: Path) -> Iterator[Mirror]:
         raise BuildError(msg, hint='Name one in "/etc/apt/sources.list"')
     _tidy(folder)
 
-    class Kept(_Handler):
+    class Kept(_Request):
         archives = upstream
         root = folder
 
@@ -77,7 +77,7 @@ def _tidy(folder: Path) -> None:
             path.unlink()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Request(BaseHTTPRequestHandler):
     archives: Mapping[str, str]
     root: Path
     protocol_version = "HTTP/1.1"

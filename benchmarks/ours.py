@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,12 +60,6 @@ class Factory:
     def built(self, template: Path) -> dict[str, Any]:
         """The image's metadata, and `body` in it."""
         return self._told(self.base_image(template))
-
-    def targets(self, base: str, target: str, parameters: Sequence[str] = ()) -> Command:
-        """Make a target image of a base image."""
-        words = ["target_image", target, "--id", base]
-        words += [word for text in parameters for word in ("--parameter", *text.split("=", 1))]
-        return self.command("--output", "json", *words)
 
     def lock(self, template: Path) -> Lock:
         """What a build of it consists of."""

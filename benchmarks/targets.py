@@ -66,7 +66,10 @@ def main() -> int:
     config = Config.parse({**content, "max_concurrent_local_sessions": len(targets)})
     with open_factory(config, in_process=True) as factory:
         images = [
-            factory.create_target_image(target=target, base_image_id=base) for target in targets
+            factory.create_target_image(
+                target=target, base_image_id=base, parameters={"boot_test": False}
+            )
+            for target in targets
         ]
         waiting = {image.id for image in images}
         while waiting:
