@@ -158,7 +158,20 @@ def _monitor(end: socket.socket) -> None:
                 case {"execute": "system_powerdown"}:
                     os.kill(os.getpid(), signal.SIGTERM)
             say({"event": "RESUME", "timestamp": {}})
-            say({"return": {}, "id": request["id"]})
+            answer = _statistics() if request["execute"] == "query-blockstats" else {}
+            say({"return": answer, "id": request["id"]})
+
+
+def _statistics() -> list[dict[str, Any]]:
+    """What has been written to the disk: all that is no hole."""
+    written = Path(_disk()).stat().st_blocks * 512
+    return [{"qdev": "/machine/disk", "stats": {"wr_bytes": written, "rd_bytes": 0}}]
+
+
+def _disk() -> str:
+    """The path of the file that the machine writes to."""
+    nodes = [json.loads(word) for word in sys.argv if word.startswith('{"driver": "file"')]
+    return next(str(node["filename"]) for node in nodes if node["node-name"] == "disk-file")
 
 
 def _comes_up(guest: Guest) -> None:
@@ -249,6 +262,29 @@ def _talks_without_end(guest: Guest) -> None:
     time.sleep(60)
 
 
+def _installs(guest: Guest) -> None:
+    guest.say("[    0.000000] Linux version 6.1.0\nPartitioning disks\n")
+    with Path(_disk()).open("r+b") as disk:
+        disk.write(b"an installed system")
+        os.fsync(disk.fileno())
+    time.sleep(1)  # long enough to be looked at
+
+
+def _installs_nothing(guest: Guest) -> None:
+    guest.say("[    0.000000] Linux version 6.1.0\n")
+
+
+def _asks(guest: Guest) -> None:
+    guest.say("Configure the network\nName server addresses:\nPrompt: '?' for help, default=> ")
+    time.sleep(60)
+
+
+def _shows_a_clock(guest: Guest) -> None:
+    for minute in range(600):
+        guest.say(f"Nov 28 6:{minute:02d}\n")
+        time.sleep(0.1)
+
+
 SCENARIOS: Final[Mapping[str, Callable[[Guest], None]]] = {
     "comes up": _comes_up,
     "without seccomp": _comes_up,
@@ -265,4 +301,8 @@ SCENARIOS: Final[Mapping[str, Callable[[Guest], None]]] = {
     "restarts": _restarts,
     "dies": _dies,
     "talks without end": _talks_without_end,
+    "installs": _installs,
+    "installs nothing": _installs_nothing,
+    "asks": _asks,
+    "shows a clock": _shows_a_clock,
 }

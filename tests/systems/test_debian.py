@@ -78,3 +78,32 @@ def test_a_password_changes_the_plan_and_is_not_in_it(debian: Debian) -> None:
     assert one != two
     assert [step.key for step in one] != [step.key for step in two]
     assert show(one) == show(two)
+
+
+def test_given_answers_run_the_installer(debian: Debian) -> None:
+    plan = debian.plan_base(
+        TestDebian.template, Parameters({"install_script": "d-i a/b string secret"})
+    )
+    assert [type(step).__name__ for step in plan] == [
+        "FetchDebianInstaller", "GiveAnswers", "RunInstaller", "DescribeDisk", "BootTest",
+    ]  # fmt: skip
+    assert "secret" not in show(plan)
+
+
+def test_the_plan_of_an_installation_is_as_reviewed(debian: Debian) -> None:
+    """`UPDATE_GOLDEN=1` writes it anew; the commit says why it changed."""
+    text = show(debian.plan_base(TestDebian.template, Parameters({"installer": True})))
+    golden = GOLDEN / "debian-12-installer.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_an_installer_refuses_what_nobody_would_carry_out(debian: Debian) -> None:
+    wanted = replace(TestDebian.template, packages=(Package(name="nginx"),))
+    debian.plan_base(wanted, Parameters({"installer": True}))
+    with pytest.raises(RequestError, match='"packages" of the template is not carried out'):
+        debian.plan_base(wanted, Parameters({"install_script": "d-i a/b string c"}))
+    example = parse(EXAMPLE.read_bytes())
+    with pytest.raises(RequestError, match='"files" of the template is not carried out'):
+        debian.plan_base(example, Parameters({"installer": True}))

@@ -18,6 +18,7 @@ from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImag
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.template import Template, parse, require_root_password
 from imagefactory.engine.command import Cancellation, Tools
+from imagefactory.engine.installer.debian import wants_installer
 from imagefactory.engine.plan import Build, Plan, execute, names
 
 LIVES: Final = 5  #: attempts that may end with the death of the process
@@ -69,7 +70,9 @@ class Making:
             case TargetImage(target=target):
                 parent = self._parent()
                 source = parent.target if isinstance(parent, TargetImage) else None
-                return planner.target(target, template, parameters, source=source)
+                return planner.target(
+                    target, template, parameters, source=source, installed=_installed(parent)
+                )
             case ProviderImage(credentials_ref=str(ref)) as image:
                 return planner.provider(image, self.workshop.vault.get(ref))
             case image:
@@ -168,3 +171,8 @@ class Making:
             properties=build.notes(),
             pushed=pushed_by(build) if isinstance(self.image, ProviderImage) else None,
         )
+
+
+def _installed(parent: Image | None) -> bool:
+    """Whether the distribution's own installer has made the disk."""
+    return parent is not None and wants_installer(Parameters(parent.parameters or {}))

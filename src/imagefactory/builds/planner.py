@@ -90,16 +90,18 @@ class Planner:
         parameters: Parameters,
         *,
         source: str | None = None,
+        installed: bool = False,
     ) -> Plan:
         """From a base image's disk to what a cloud takes: customized where the cloud asks for it.
 
-        From a target image of `source` where that is given: then it is only packed.
+        From a target image of `source` where that is given: then it is only packed. A disk that an
+        installer has made is taken as it is, for a direct build would make another of the template.
         """
         cloud = self.registry.cloud(target)
         if source is not None and isinstance(cloud, Packer):
             return cloud.plan_packing(source, template, parameters)
         convert = cloud.plan_target(template, parameters)
-        extra = self._customization(target, template)
+        extra = None if installed else self._customization(target, template)
         if not extra:
             return convert
         customize = self._system(template).plan_customize(template, parameters, extra)

@@ -5,7 +5,7 @@ from typing import Final
 #: what every build knows
 _FACTORY: Final = """
 callbacks forget labels lock snapshot strict
-boot_test compression filesystem firmware network source_date_epoch
+boot_test compression filesystem firmware installer network source_date_epoch
 """
 
 #: what clients of the original factory send, to every stage of a build alike

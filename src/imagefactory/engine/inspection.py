@@ -46,7 +46,7 @@ def inspect_system(disk: Path, *, name: str, tools: Tools) -> Found:
     What lies on ext4 is read here; for everything else libguestfs is asked, where it is installed.
     """
     with disk.open("rb") as file:
-        for offset in _partitions(file):
+        for offset in partitions(file):
             if found := _read(file, offset):
                 return found
     if shutil.which("virt-inspector"):
@@ -59,8 +59,8 @@ def inspect_system(disk: Path, *, name: str, tools: Tools) -> Found:
     raise BuildError(msg, hint=hint)
 
 
-def _partitions(file: BinaryIO) -> Iterator[int]:
-    """Where a file system may begin, in bytes."""
+def partitions(file: BinaryIO) -> Iterator[int]:
+    """Where file systems may begin on a raw disk, in bytes."""
     head = file.read(gpt.HEAD)
     if entries := gpt.read(head):
         yield from (entry.first * SECTOR for entry in entries)

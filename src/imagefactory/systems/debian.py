@@ -16,6 +16,7 @@ from imagefactory.engine.disk.layout import DEFAULT_SIZE, Firmware
 from imagefactory.engine.disk.make import MakeDisk
 from imagefactory.engine.disk.prepare import PrepareBoot
 from imagefactory.engine.identity import ResetIdentity
+from imagefactory.engine.installer.debian import DebianInstaller, wants_installer
 from imagefactory.engine.network import SetUpNetwork
 from imagefactory.engine.packages.apt import ResolveApt
 from imagefactory.engine.packages.apt_install import InstallBase, InstallPackages
@@ -78,6 +79,9 @@ class Debian:
             msg = 'The element "filesystems" cannot be carried out for "Debian"'
             raise RequestError(msg, hint="Leave it out: the disk has one file system, ext4")
         archive = _archive(template, release)
+        if wants_installer(parameters):
+            limits = {"install": self._config.timeout, "boot": self._config.boot_timeout}
+            return DebianInstaller(archive=archive, **limits).plan(template, parameters)
         firmware = Firmware(
             parameters.choice("firmware", tuple(Firmware), default=Firmware.BOTH.value)
         )

@@ -15,6 +15,7 @@ from imagefactory.engine.boot.qmp import Monitor
 from imagefactory.engine.boot.report import BootReport
 from imagefactory.engine.boot.request import Boot
 from imagefactory.engine.boot.running import running, wire_pair
+from imagefactory.engine.boot.screen import Controls
 from imagefactory.engine.boot.session import Session
 from imagefactory.engine.boot.shell import Answers, Shell
 from imagefactory.engine.boot.trial import BROKEN, STAGES, Trial
@@ -88,9 +89,7 @@ def _switch_on(
         emulator=emulator,
         trial=trial,
         shell=Shell(trial=trial, keyboard=keyboard, port=port, answers=answers),
-        monitor=monitor,
-        control=control,
-        screen=screen,
+        controls=Controls(running=trial.running, monitor=monitor, wire=control, screen=screen),
     )
 
 

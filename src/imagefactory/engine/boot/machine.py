@@ -11,6 +11,7 @@ from typing import Final, Literal
 from imagefactory.engine.boot import relay
 from imagefactory.engine.boot.accelerator import PROGRAM, Emulator
 from imagefactory.engine.boot.overlay import Overlay
+from imagefactory.engine.boot.target import Target
 
 #: Where a guest sees the second serial port, on which commands run; the first is its console.
 COMMAND_PORT: Final = "/dev/ttyS1"
@@ -64,7 +65,7 @@ class UefiFiles:
 class Wires:
     """The descriptors that QEMU inherits: sockets, and files without names."""
 
-    disk: Overlay
+    disk: Overlay | Target
     console: int
     commands: int
     monitor: int
@@ -75,8 +76,22 @@ class Wires:
     def descriptors(self) -> tuple[int, ...]:
         """All that must be passed on."""
         sockets = (self.console, self.commands, self.monitor)
-        files = (self.disk.base, self.disk.top, self.screen)
+        files = (*self.disk.descriptors, self.screen)
         return (*sockets, *files, *([] if self.uefi is None else [self.uefi.variables]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """A kernel that QEMU starts itself, whatever is on the disk."""
+
+    image: Path
+    initrd: Path
+    arguments: str
+
+    def options(self) -> tuple[str, ...]:
+        """The words of a command line."""
+        files = ("-kernel", str(self.image), "-initrd", str(self.initrd))
+        return (*files, "-append", self.arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +103,7 @@ class Machine:
     memory: int = 1 << 30  #: bytes
     network: Network = field(default_factory=Network)
     hardware: Hardware = "virtio"
+    kernel: Kernel | None = None  #: None: the firmware starts what is on the disk
 
     def argv(self, wires: Wires) -> list[str]:
         """QEMU's whole command line."""
@@ -101,6 +117,7 @@ class Machine:
             *self.emulator.options(spawns=bool(self.network.forwards)),
             *("-machine", machine, "-smp", str(self.processors), "-m", f"{self.memory >> 20}M"),
             *_nodes([*_firmware(wires.uefi), *wires.disk.blockdevs()]),
+            *(() if self.kernel is None else self.kernel.options()),
             *("-netdev", self.network.option()),
             *_devices(*HARDWARE[self.hardware], "virtio-rng-pci", "VGA"),
             *_socket("console", wires.console, "-device", "isa-serial,chardev=console"),

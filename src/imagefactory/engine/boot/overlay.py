@@ -34,6 +34,11 @@ class Overlay:
     base: int  #: descriptor of the disk, read-only
     top: int  #: descriptor of a qcow2 file for what the machine writes
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What QEMU must inherit."""
+        return (self.base, self.top)
+
     def blockdevs(self) -> list[dict[str, object]]:
         """The nodes for `-blockdev`; the last is called `disk` (QEMU, qapi/block-core)."""
         below: dict[str, object] = {"backing": None} if self.format in {"qcow2", "vmdk"} else {}

@@ -2,21 +2,17 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import Final
 
-from imagefactory.core.errors import BuildError
 from imagefactory.engine.boot.accelerator import Emulator
-from imagefactory.engine.boot.qmp import Monitor
 from imagefactory.engine.boot.report import BootReport, CommandResult
 from imagefactory.engine.boot.request import Boot
-from imagefactory.engine.boot.running import Wire
+from imagefactory.engine.boot.screen import Controls
 from imagefactory.engine.boot.shell import Shell
 from imagefactory.engine.boot.trial import Trial
 from imagefactory.engine.command import Tools
-from imagefactory.engine.files import write_atomically
 
 _PROMPT_SECONDS: Final = 15.0  # it comes 1.5 s after the target under TCG; many systems show none
-_SCREENSHOT_SECONDS: Final = 20.0  # takes 10 ms on a quiet host
 _OFF_SECONDS: Final = 180.0  # takes 5 s under TCG; systemd gives each service 90 s
 _LOGIN_SECONDS: Final = 240.0  # takes 3 s under TCG
 
@@ -30,9 +26,7 @@ class Session:
     emulator: Emulator
     trial: Trial
     shell: Shell
-    monitor: Monitor
-    control: Wire
-    screen: IO[bytes]
+    controls: Controls
     _told: set[str] = field(default_factory=set)
 
     def come_up(self) -> None:
@@ -60,23 +54,8 @@ class Session:
 
     def take_screenshot(self) -> None:
         """Put what the screen shows into a PNG file; a boot does not fail for the want of it."""
-        if self.what.screenshot is None or self.trial.running.exit_status is not None:
-            return
-        picture = f"/proc/self/fd/{self.screen.fileno()}"
-        ticket, command = self.monitor.command("screendump", filename=picture, format="png")
-        self.control.send(command)
-        answer = self.trial.running.wait(
-            lambda: self.monitor.answer(ticket), seconds=_SCREENSHOT_SECONDS
-        )
-        if answer is None or "error" in answer:
-            self.tools.log(f"There is no screenshot, QEMU answered {answer}")
-            return
-        self.screen.seek(0)
-        try:
-            write_atomically(self.what.screenshot, self.screen.read())
-        except OSError as error:
-            msg = f'The screenshot "{self.what.screenshot}" cannot be written: {error.strerror}'
-            raise BuildError(msg) from error
+        if self.what.screenshot is not None:
+            self.controls.take_picture(self.what.screenshot, log=self.tools.log)
 
     def run_commands(self) -> tuple[CommandResult, ...]:
         """Log in, if anybody shall, and run what is asked for, one after the other."""
@@ -89,8 +68,8 @@ class Session:
         """End the system cleanly; how many seconds it took."""
         started = time.monotonic()
         if self.what.login is None:
-            _, button = self.monitor.command("system_powerdown")
-            self.control.send(button)
+            _, button = self.controls.monitor.command("system_powerdown")
+            self.controls.wire.send(button)
         else:
             self.shell.switch_off()
         machine = self.trial.running
