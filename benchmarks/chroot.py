@@ -60,7 +60,8 @@ class Chroot:
             f"--keyring={_KEYRING}", "trixie", str(chroot.root), source,
         )  # fmt: skip
         target = str(chroot.kiwi)
-        _run(sys.executable, "-m", "pip", "-q", "install", "--no-deps", "--target", target, "kiwi")
+        pip = (sys.executable, "-m", "pip", "-q", "install", "--no-deps", "--target", target)
+        _run(*pip, "kiwi", "typer", "annotated-doc")  # Debian's typer is too old for it
         stamp.write_text(packages)
         return chroot
 
@@ -83,7 +84,18 @@ class Chroot:
         return [
             *("bwrap", "--die-with-parent", "--cap-add", "ALL", "--bind", self.root, "/"),
             *("--dev-bind", "/dev", "/dev", "--proc", "/proc", "--bind", "/sys", "/sys"),
-            *("--tmpfs", "/tmp", "--tmpfs", "/run", "--bind", work, "/work"),
+            *(
+                "--tmpfs",
+                "/tmp",
+                "--tmpfs",
+                "/run",
+                "--unshare-uts",
+                "--hostname",
+                "localhost",
+                "--bind",
+                work,
+                "/work",
+            ),
             *("--ro-bind", self.kiwi, "/opt/kiwi", "--chdir", "/work", "--clearenv"),
             *(word for name, value in words.items() for word in ("--setenv", name, value)),
             *command,

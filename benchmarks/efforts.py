@@ -1,6 +1,7 @@
 """What a program needs: its time, what it has written and its memory, of several runs."""
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from typing import Final
 from imagefactory.core.errors import BuildError
 
 RUNS: Final = 3
+_LAST: Final = 40  # lines of what a program said, in which its error is looked for
+_LONGEST: Final = 200  # characters of a line
+_ERROR: Final = re.compile(r"\b(?:error|failed|failure|cannot|not found)\b", re.IGNORECASE)
 
 Command = Sequence[str | Path]
 
@@ -52,13 +56,18 @@ def once(work: Work) -> Effort:
         )
         if status.returncode:
             log.seek(0)
-            last = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
-            words = next((line for line in reversed(last) if line), "nothing")
-            msg = f'"{work.name}" ended with {status.returncode} and said last: {words}'
+            words = _complaint(log.read().decode(errors="replace"))
+            msg = f'"{work.name}" ended with {status.returncode} and said: {words}'
             raise BuildError(msg)
         measured = json.loads(Path(told.name).read_text())
     size = sum(path.stat().st_blocks * 512 for path in work.written if path.exists())
     return Effort(**measured, size=size)
+
+
+def _complaint(said: str) -> str:
+    """The first line with an error of the last ones, or the last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()][-_LAST:]
+    return next(filter(_ERROR.search, lines), lines[-1] if lines else "nothing")[:_LONGEST]
 
 
 def in_turn(works: Sequence[Work], *, runs: int = RUNS) -> list[Effort]:

@@ -104,7 +104,15 @@ def vmdb2(chroot: Chroot, mirror: Mirror, *, lock: Lock, folder: Path) -> Work:
     packages = ", ".join(_names(lock))
     text = _VMDB2.format(mirror=mirror.url("debian"), packages=packages)
     (work / "image.yaml").write_text(text)
-    command = ["vmdb2", "--output", "/work/image.raw", "--log", "stderr", "/work/image.yaml"]
+    command = [
+        "vmdb2",
+        "--verbose",
+        "--output",
+        "/work/image.raw",
+        "--log",
+        "stderr",
+        "/work/image.yaml",
+    ]
     return Work(
         name="vmdb2",
         command=chroot.entered(command, work=work),
@@ -135,6 +143,7 @@ def diskimage_builder(chroot: Chroot, mirror: Mirror, *, lock: Lock, folder: Pat
     env = {
         "DIB_RELEASE": "bookworm",
         "DIB_DISTRIBUTION_MIRROR": mirror.url("debian"),
+        "DIB_DEBIAN_SECURITY_MIRROR": mirror.url("debian-security"),
         "DIB_IMAGE_CACHE": "/work/cache",
         "TMP_DIR": "/work",
     }

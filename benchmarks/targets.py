@@ -19,7 +19,7 @@ from imagefactory.core.config import Config
 from imagefactory.core.errors import BuildError
 from imagefactory.core.images import Status
 
-_TARGETS: Final = ("azure", "docker", "ec2", "gce", "hyperv", "local", "openstack", "vsphere")
+_TARGETS: Final = ("azure", "docker", "ec2", "gce", "hyperv", "local", "openstack-kvm", "vsphere")
 _LIMIT: Final = 1.5
 _MEMORY: Final = 400  # MiB
 _PERIOD: Final = 0.02  # seconds between looks at the images
