@@ -26,7 +26,7 @@ check: .setup-check ## formatting, lint, types, import floors
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-bench: setup ## measure builds, formats and the API
+bench: .setup-bench ## measure builds, formats, targets and the API, beside other programs
 	@.venv/bin/python -m benchmarks
 
 docs: .setup-docs ## the documentation site, into site/
@@ -40,7 +40,7 @@ clean: ## remove what builds and tests left in this folder
 	@# What ordinary users built belongs in part to their subordinate ids.
 	@rm -rf .cache 2>/dev/null || unshare --map-root-user --map-auto rm -rf .cache
 
-SETUPS := .setup-run .setup-test .setup-check .setup-docs
+SETUPS := .setup-run .setup-test .setup-bench .setup-check .setup-docs
 .PHONY: $(SETUPS)
 $(SETUPS): .setup-%:
 	@scripts/setup $*

@@ -51,7 +51,7 @@ class Chroot:
             raise BuildError(msg, hint='Run "make bench" as root, or other parts of it')
         if shutil.which("mmdebstrap") is None:
             msg = 'The program "mmdebstrap" is not installed'
-            raise BuildError(msg, hint='Run "scripts/setup test"')
+            raise BuildError(msg, hint='Run "scripts/setup bench"')
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         source = f"deb {mirror.url('debian')} trixie main"

@@ -1,6 +1,7 @@
 """Files put into an initrd are there for cpio(1), which unpacks as Linux does."""
 
 import gzip
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from imagefactory.engine.installer.initrd import archive, with_files
 
 
+@pytest.mark.skipif(shutil.which("cpio") is None, reason='the program "cpio" is not installed')
 def test_the_archive_has_the_files_for_cpio(tmp_path: Path) -> None:
     data = archive({"preseed.cfg": b"d-i a/b string c\n", "empty": b""})
     subprocess.run(["cpio", "-i", "--quiet"], input=data, cwd=tmp_path, check=True)
