@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Final
 
-from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
@@ -11,6 +10,7 @@ from imagefactory.engine.boot.step import plan_boot_test
 from imagefactory.engine.disk.layout import DEFAULT_SIZE
 from imagefactory.engine.installer.fetching import FetchDebianInstaller
 from imagefactory.engine.installer.preseed import Server
+from imagefactory.engine.installer.refusal import refuse_direct
 from imagefactory.engine.installer.steps import (
     AnswerDebian,
     DescribeDisk,
@@ -22,8 +22,6 @@ from imagefactory.engine.packages.apt_sources import Archive
 from imagefactory.engine.plan import Plan, Step
 
 _FOLDER: Final = "main/installer-amd64/current/images"
-#: what only a direct build carries out, as the template calls it
-_DIRECT: Final = ("repositories", "files", "commands", "precommands", "additions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,7 @@ class DebianInstaller:
     def plan(self, template: Template, parameters: Parameters) -> Plan:
         """The steps; `RequestError` for what the installer does not carry out."""
         script = parameters.text("install_script")
-        _refuse(template, given=bool(script))
+        refuse_direct(template, given=bool(script))
         suites = self.archive.suites
         release, security = suites[0], suites[-1]
         server = Server(
@@ -77,14 +75,3 @@ def wants_installer(parameters: Parameters) -> bool:
     """Whether the client has asked for the distribution's own installer."""
     asked = parameters.boolean("installer", default=False)
     return bool(parameters.text("install_script")) or asked
-
-
-def _refuse(template: Template, *, given: bool) -> None:
-    direct = [name for name in _DIRECT if getattr(template, name)]
-    if given and template.packages:
-        direct.append("packages")
-    if direct:
-        name = "customize" if direct[0] == "additions" else direct[0]
-        msg = f'The element "{name}" of the template is not carried out by an installer'
-        hint = 'Let the "install_script" do it, or build directly, without "install_script"'
-        raise RequestError(msg, hint=hint)

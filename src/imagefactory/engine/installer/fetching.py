@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from configparser import ConfigParser, ParsingError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -67,6 +68,52 @@ class FetchDebianInstaller(Step):
             msg = f'The signature of "{shown(self.release)}/InRelease" is not valid'
             hint = f'No key in "{self.keyring}" has made it'
             raise VerificationError(msg, hint=hint) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchAnaconda(Step):
+    """Brings Anaconda from a tree of Fedora's or of a descendant of Red Hat Enterprise Linux.
+
+    The tree's `.treeinfo` says where the files lie, and their digests. Nobody signs it: what is
+    installed is verified by the answers' repositories, and the installer only as far as its way here.
+    """
+
+    weight: ClassVar[int] = 5
+
+    url: str  #: of the tree
+    arch: str  #: as TDL has it
+
+    @property
+    def activity(self) -> str:
+        return "Fetching the installer"
+
+    def run(self, build: Build) -> None:
+        url = f"{self.url.rstrip('/')}/.treeinfo"
+        files = images(fetch(build, url, limit=_LISTING).decode(errors="replace"), self.arch)
+        if files is None:
+            msg = f'"{shown(url)}" names no installer for "{self.arch}"'
+            raise VerificationError(msg, hint="Give the URL of the folder that holds it")
+        known = {file: digest for file, digest in files if digest}
+        for (name, _), target in zip(files, (kernel_of(build), initrd_of(build)), strict=True):
+            place = f"{self.url.rstrip('/')}/{name}"
+            content = fetch(build, place, limit=_FILE)
+            if name in known:  # trees of release 5 give none
+                _verify(content, known, name, place)
+            write_atomically(target, content)
+
+
+def images(treeinfo: str, arch: str) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """Kernel and initrd in a `.treeinfo`, each with its SHA-256 or nothing; None where it has none."""
+    content = ConfigParser(interpolation=None, strict=False)
+    try:
+        content.read_string(treeinfo)
+        section = content[f"images-{arch}"]
+        names = section["kernel"], section["initrd"]
+    except (ParsingError, KeyError):
+        return None
+    given = (content.get("checksums", name, fallback="") for name in names)
+    kernel, initrd = (text.removeprefix("sha256:") if "sha256:" in text else "" for text in given)
+    return (names[0], kernel), (names[1], initrd)
 
 
 def sums(listing: str) -> dict[str, str]:

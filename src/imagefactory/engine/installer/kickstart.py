@@ -4,7 +4,7 @@ Each generation took words away and gave others (pykickstart, `docs/kickstart-do
 the number of the release of Red Hat Enterprise Linux that speaks it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from imagefactory.engine.installer.gateway import PROXY
@@ -16,17 +16,19 @@ class Server:
 
     dialect: int  #: 5 to 10; the current Fedora speaks 10
     url: str  #: of the tree that holds `images` and `repodata`
-    password: str | None  #: root's, as crypt(3) hashes it; None: nobody logs in with a password
-    packages: Sequence[str] = ()
+    packages: tuple[str, ...] = ()
     kernel_arguments: str = ""
 
 
-def kickstart(server: Server) -> str:
-    """The answers, in the words of the release's own Anaconda."""
-    return "\n".join([*_commands(server), "", *_packages(server)]) + "\n"
+def kickstart(server: Server, *, password: str | None) -> str:
+    """The answers, in the words of the release's own Anaconda.
+
+    The password is root's, as crypt(3) hashes it; with None nobody logs in with one.
+    """
+    return "\n".join([*_commands(server, password), "", *_packages(server)]) + "\n"
 
 
-def _commands(server: Server) -> Iterator[str]:
+def _commands(server: Server, password: str | None) -> Iterator[str]:
     dialect = server.dialect
     if dialect <= 7:
         yield "install"
@@ -41,7 +43,7 @@ def _commands(server: Server) -> Iterator[str]:
     yield "lang en_US.UTF-8"
     yield "keyboard --vckeymap=us" if dialect >= 7 else "keyboard us"
     yield "timezone Etc/UTC --utc" if dialect >= 9 else f"timezone {_utc(dialect)} Etc/UTC"
-    yield from _access(server)
+    yield from _access(server, password)
     yield (
         "network --bootproto=dhcp --device=link --activate"
         if dialect >= 7
@@ -58,15 +60,15 @@ def _utc(dialect: int) -> str:
     return "--isUtc" if dialect >= 7 else "--utc"
 
 
-def _access(server: Server) -> Iterator[str]:
+def _access(server: Server, password: str | None) -> Iterator[str]:
     if server.dialect <= 7:
         yield "authconfig --enableshadow --passalgo=sha512"
-    if server.password is None:
+    if password is None:
         yield "rootpw --lock" if server.dialect >= 6 else "rootpw --iscrypted !!"
     else:
         # OpenSSH of release 9 refuses root's password unless the installer is told not to.
         allowed = " --allow-ssh" if server.dialect >= 9 else ""
-        yield f"rootpw --iscrypted{allowed} {server.password}"
+        yield f"rootpw --iscrypted{allowed} {password}"
     yield "selinux --enforcing"
     yield (
         "firewall --enabled --port=22:tcp"
@@ -81,6 +83,8 @@ def _disk(server: Server) -> Iterator[str]:
     yield "zerombr"
     yield "clearpart --all --initlabel"
     yield f'bootloader --location=mbr --append="{arguments}"'
+    if server.dialect >= 8:
+        yield "reqpart"  # with a GPT, GRUB for a BIOS has a partition of its own
     yield f"part / --fstype={filesystem} --size=1024 --grow"
 
 

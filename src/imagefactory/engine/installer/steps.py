@@ -16,11 +16,11 @@ from imagefactory.engine.boot.machine import Kernel
 from imagefactory.engine.disk.ext4_files import Ext4Files
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.inspection import inspect_system, partitions
+from imagefactory.engine.installer import kickstart, preseed
 from imagefactory.engine.installer.answers import FORMS, Kind
 from imagefactory.engine.installer.fetching import initrd_of, kernel_of
 from imagefactory.engine.installer.initrd import with_files
 from imagefactory.engine.installer.installation import Installation, install
-from imagefactory.engine.installer.preseed import Server, preseed
 from imagefactory.engine.installer.watching import Limits, Phase
 from imagefactory.engine.plan import Build, Step
 
@@ -53,7 +53,7 @@ class GiveAnswers(Step):
 class AnswerDebian(Step):
     """Writes the answers for Debian's installer."""
 
-    server: Server  #: without a password
+    server: preseed.Server  #: without a password
     password: Secret | None = None  #: root's; None: nobody logs in with one
 
     @property
@@ -62,7 +62,24 @@ class AnswerDebian(Step):
 
     def run(self, build: Build) -> None:
         hashed = "!" if self.password is None else _hashed(build, self.password)
-        text = preseed(self.server, password=hashed)
+        text = preseed.preseed(self.server, password=hashed)
+        write_atomically(answers_of(build), text, mode=0o600)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerAnaconda(Step):
+    """Writes the answers for Anaconda."""
+
+    server: kickstart.Server  #: without a password
+    password: Secret | None = None  #: root's; None: nobody logs in with one
+
+    @property
+    def activity(self) -> str:
+        return "Writing the answers"
+
+    def run(self, build: Build) -> None:
+        hashed = None if self.password is None else _hashed(build, self.password)
+        text = kickstart.kickstart(self.server, password=hashed)
         write_atomically(answers_of(build), text, mode=0o600)
 
 
