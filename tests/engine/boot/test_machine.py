@@ -8,7 +8,14 @@ import pytest
 
 from imagefactory.engine.boot import relay
 from imagefactory.engine.boot.accelerator import Emulator
-from imagefactory.engine.boot.machine import Hardware, Machine, Network, UefiFiles, Wires
+from imagefactory.engine.boot.machine import (
+    AttachedDrive,
+    Hardware,
+    Machine,
+    Network,
+    UefiFiles,
+    Wires,
+)
 from imagefactory.engine.boot.overlay import Overlay
 
 TCG = Emulator(version="7.2.22", accelerator="tcg", sandbox=True)
@@ -105,3 +112,21 @@ def test_a_machine_has_the_devices_of_a_hypervisor(
 def test_a_machine_may_be_in_another_net() -> None:
     machine = Machine(emulator=TCG, network=Network(net="169.254.0.0/16"))
     assert "net=169.254.0.0/16" in after(machine.argv(WIRES), "-netdev")[0]
+
+
+def test_further_disks_come_after_the_one_that_is_booted() -> None:
+    drives = tuple(AttachedDrive(descriptor=16 + n, writable=bool(n)) for n in range(2))
+    wires = Wires(**{**vars(WIRES), "drives": drives})
+    argv = Machine(emulator=TCG).argv(wires)
+    nodes = [json.loads(node) for node in after(argv, "-blockdev")[-2:]]
+    assert [node["read-only"] for node in nodes] == [True, False]
+    assert [node["file"]["filename"] for node in nodes] == ["/proc/self/fd/16", "/proc/self/fd/17"]
+    devices = [word for word in after(argv, "-device") if "blk" in word]
+    assert devices[1:] == ["virtio-blk-pci,drive=drive0", "virtio-blk-pci,drive=drive1"]
+    assert {16, 17} <= set(wires.descriptors)
+
+
+def test_a_machine_says_what_it_is() -> None:
+    argv = Machine(emulator=TCG, system={"product": "one, two", "serial": "3"}).argv(WIRES)
+    assert after(argv, "-smbios") == ["type=1,product=one,, two,serial=3"]
+    assert not after(Machine(emulator=TCG).argv(WIRES), "-smbios")

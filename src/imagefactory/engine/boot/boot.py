@@ -5,15 +5,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from imagefactory.core.errors import BootError
+from imagefactory.core.errors import BootError, BuildError
 from imagefactory.engine.boot.accelerator import Emulator
 from imagefactory.engine.boot.console import Console
 from imagefactory.engine.boot.firmware import Firmware, find_uefi
-from imagefactory.engine.boot.machine import Machine, UefiFiles, Wires
+from imagefactory.engine.boot.machine import AttachedDrive, Machine, UefiFiles, Wires
 from imagefactory.engine.boot.overlay import overlay
 from imagefactory.engine.boot.qmp import Monitor
 from imagefactory.engine.boot.report import BootReport
-from imagefactory.engine.boot.request import Boot
+from imagefactory.engine.boot.request import Boot, Drive
 from imagefactory.engine.boot.running import running, wire_pair
 from imagefactory.engine.boot.screen import Controls
 from imagefactory.engine.boot.session import Session
@@ -61,6 +61,7 @@ def _switch_on(
         monitor=monitor_end.fileno(),
         screen=screen.fileno(),
         uefi=_uefi(what.firmware, scratch, stack),
+        drives=tuple(_attached(drive, stack) for drive in what.drives),
     )
     machine = Machine(
         emulator=emulator,
@@ -68,6 +69,7 @@ def _switch_on(
         memory=what.memory,
         network=what.network,
         hardware=what.hardware,
+        system=what.system,
     )
     process = stack.enter_context(tools.start(machine.argv(wires), pass_fds=wires.descriptors))
     for end in (console_end, commands_end, monitor_end):
@@ -91,6 +93,15 @@ def _switch_on(
         shell=Shell(trial=trial, keyboard=keyboard, port=port, answers=answers),
         controls=Controls(running=trial.running, monitor=monitor, wire=control, screen=screen),
     )
+
+
+def _attached(drive: Drive, stack: ExitStack) -> AttachedDrive:
+    try:
+        file = stack.enter_context(drive.path.open("r+b" if drive.writable else "rb"))
+    except OSError as error:
+        msg = f'The disk "{drive.path}" cannot be opened: {error.strerror}'
+        raise BuildError(msg) from error
+    return AttachedDrive(descriptor=file.fileno(), writable=drive.writable)
 
 
 def _uefi(firmware: Firmware, scratch: Path, stack: ExitStack) -> UefiFiles | None:

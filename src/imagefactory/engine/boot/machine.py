@@ -62,6 +62,14 @@ class UefiFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttachedDrive:
+    """A raw disk beside the one that is booted."""
+
+    descriptor: int
+    writable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wires:
     """The descriptors that QEMU inherits: sockets, and files without names."""
 
@@ -71,13 +79,15 @@ class Wires:
     monitor: int
     screen: int  #: a file for screenshots
     uefi: UefiFiles | None = None  #: without it the machine has a BIOS
+    drives: tuple[AttachedDrive, ...] = ()
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """All that must be passed on."""
         sockets = (self.console, self.commands, self.monitor)
         files = (*self.disk.descriptors, self.screen)
-        return (*sockets, *files, *([] if self.uefi is None else [self.uefi.variables]))
+        drives = (drive.descriptor for drive in self.drives)
+        return (*sockets, *files, *drives, *([] if self.uefi is None else [self.uefi.variables]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +114,7 @@ class Machine:
     network: Network = field(default_factory=Network)
     hardware: Hardware = "virtio"
     kernel: Kernel | None = None  #: None: the firmware starts what is on the disk
+    system: Mapping[str, str] = field(default_factory=dict)  #: SMBIOS, type 1
 
     def argv(self, wires: Wires) -> list[str]:
         """QEMU's whole command line."""
@@ -116,10 +127,12 @@ class Machine:
             *(PROGRAM, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
             *self.emulator.options(spawns=bool(self.network.forwards)),
             *("-machine", machine, "-smp", str(self.processors), "-m", f"{self.memory >> 20}M"),
-            *_nodes([*_firmware(wires.uefi), *wires.disk.blockdevs()]),
+            *_smbios(self.system),
+            *_nodes([*_firmware(wires.uefi), *wires.disk.blockdevs(), *_drives(wires.drives)]),
             *(() if self.kernel is None else self.kernel.options()),
             *("-netdev", self.network.option()),
             *_devices(*HARDWARE[self.hardware], "virtio-rng-pci", "VGA"),
+            *_devices(*(f"virtio-blk-pci,drive=drive{n}" for n in range(len(wires.drives)))),
             *_socket("console", wires.console, "-device", "isa-serial,chardev=console"),
             *_socket("commands", wires.commands, "-device", "isa-serial,chardev=commands"),
             *_socket("monitor", wires.monitor, "-mon", "chardev=monitor,mode=control"),
@@ -136,6 +149,24 @@ def _firmware(uefi: UefiFiles | None) -> list[dict[str, object]]:
     code = {"driver": "file", "node-name": "code", "filename": str(uefi.code), "read-only": True}
     name = f"/proc/self/fd/{uefi.variables}"
     return [code, {"driver": "file", "node-name": "variables", "filename": name}]
+
+
+def _drives(drives: Sequence[AttachedDrive]) -> list[dict[str, object]]:
+    return [
+        {
+            "driver": "raw",
+            "node-name": f"drive{number}",
+            "read-only": not drive.writable,
+            "discard": "unmap",
+            "file": {"driver": "file", "filename": f"/proc/self/fd/{drive.descriptor}"},
+        }
+        for number, drive in enumerate(drives)
+    ]
+
+
+def _smbios(system: Mapping[str, str]) -> list[str]:
+    words = [f"{name}={value}".replace(",", ",,") for name, value in system.items()]
+    return ["-smbios", ",".join(["type=1", *words])] if words else []
 
 
 def _devices(*devices: str) -> list[str]:

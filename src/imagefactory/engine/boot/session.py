@@ -62,7 +62,8 @@ class Session:
         if self.what.login is None:
             return ()
         self.shell.log_in(self.what.login, seconds=_LOGIN_SECONDS)
-        return tuple(self.shell.run(line, seconds=self.what.timeout) for line in self.what.run)
+        seconds = self.what.run_timeout or self.what.timeout
+        return tuple(self.shell.run(line, seconds=seconds) for line in self.what.run)
 
     def switch_off(self) -> float:
         """End the system cleanly; how many seconds it took."""
