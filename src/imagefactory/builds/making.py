@@ -14,12 +14,12 @@ from imagefactory.builds.settle import Outcome
 from imagefactory.builds.work import Record
 from imagefactory.builds.workshop import Workshop
 from imagefactory.core.errors import BuildError
-from imagefactory.core.images import BaseImage, Image, ProviderImage, TargetImage
+from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.template import Template, parse, require_root_password
 from imagefactory.engine.command import Cancellation, Tools
 from imagefactory.engine.installer.debian import wants_installer
-from imagefactory.engine.plan import Build, Plan, execute, names
+from imagefactory.engine.plan import Build, Other, Plan, execute, names
 
 LIVES: Final = 5  #: attempts that may end with the death of the process
 _ICICLE: Final = "icicle.xml"
@@ -135,6 +135,7 @@ class Making:
                 cancellation=self.cancellation,
             ),
             source=self._source(),
+            other=self._other,
             mirrors=config.mirrors,
             keyrings=config.keyrings,
             cleanup=cleanup,
@@ -151,6 +152,20 @@ class Making:
         if body.exists():
             return self.scratch.source(body)
         return self.scratch.unpacked_source(partial(bodies.write_plain, parent.id))
+
+    def _other(self, image_id: str) -> Other:
+        """An image that the plan names; a body that is no file of its own is unpacked."""
+        image, bodies = self.workshop.store.get(image_id), self.workshop.bodies
+        if image is None or image.status is not Status.COMPLETE or bodies.size(image_id) is None:
+            msg = f'There is no image "{image_id}" that is complete'
+            raise BuildError(msg, hint="Build it first")
+        password = None if image.template is None else parse(image.template).os.rootpw
+        body = bodies.path(image_id)
+        if not body.exists():
+            body = self.scratch.folder / "other"
+            body.unlink(missing_ok=True)
+            bodies.write_plain(image_id, body)
+        return Other(body=body, password=password)
 
     def _parent(self) -> Image | None:
         parent_id = self.image.parent_id

@@ -97,6 +97,13 @@ class Template:
     text: str = field(repr=False)  #: the XML as given; show it only through `redacted`
 
 
+_CUSTOMIZATIONS: Final = frozenset({"repositories", "packages", "files", "commands"})
+_ANY_SYSTEM: Final = (
+    f"<template><name>utility</name><os><name>Linux</name><version>0</version><arch>x86_64</arch>"
+    f'<install type="url"><url>{NOWHERE}</url></install></os></template>'
+)
+
+
 def parse(document: str | bytes) -> Template:
     """Read a template, as text or as a file's bytes. `TemplateError` tells every fault with its line."""
     root = _read(document)
@@ -117,6 +124,18 @@ def require_root_password(template: Template) -> None:
     if template.os.rootpw is None:
         msg = "Failed to find root/Administrator password in TDL"
         raise TemplateError(msg, hint="Add <rootpw> to <os>", faults=((1, msg),))
+
+
+def parse_customizations(document: str | bytes) -> Template:
+    """Read a template that need not say of which system: only what is put into a guest is kept."""
+    try:
+        given = markup.read(document)
+    except markup.Malformed as error:
+        msg = f"Template cannot be read at line {error.line}: {error}"
+        raise TemplateError(msg, faults=[(error.line, str(error))]) from error
+    whole = markup.read(_ANY_SYSTEM)
+    whole.extend(child for child in given if child.tag in _CUSTOMIZATIONS)
+    return parse(etree.tostring(whole, encoding="unicode"))
 
 
 def parse_packages(document: str | bytes) -> tuple[Package, ...]:

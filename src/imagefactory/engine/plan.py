@@ -10,6 +10,7 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any, ClassVar, Protocol
 
+from imagefactory.core.errors import BuildError
 from imagefactory.core.secret import Secret
 from imagefactory.engine.command import Tools
 from imagefactory.engine.files import write_atomically
@@ -19,6 +20,19 @@ class Report(Protocol):
     """The only channel for progress: percent of the whole, and a line for people."""
 
     def __call__(self, percent: int, activity: str | None = None) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """Another finished image that a build uses."""
+
+    body: Path
+    password: Secret | None  #: root's
+
+
+def _nobody(image_id: str) -> Other:
+    msg = f'There is no image "{image_id}"'
+    raise BuildError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +51,7 @@ class Build:
     tools: Tools
     report: Report
     source: Path | None = None  #: the body of the image that this one is made from
+    other: Callable[[str], Other] = _nobody  #: an image by its id; `BuildError` when there is none
     mirrors: Mapping[str, str] = field(default_factory=dict)  #: URL prefix -> used instead
     keyrings: Mapping[str, str] = field(default_factory=dict)  #: URL prefix -> keyring file
     cleanup: ExitStack = field(default_factory=ExitStack)
