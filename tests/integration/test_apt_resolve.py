@@ -110,6 +110,16 @@ def test_the_base_has_no_recommendations_and_the_packages_do(
     assert (build.artifacts / "lock.json").read_text() == read_lock(build).dumps()
 
 
+def test_a_keyring_of_the_configuration_stands_in_for_the_distributions(
+    build: Build, archive: Archive, key: Key
+) -> None:
+    unknown = replace(archive, keyring="/usr/share/keyrings/missing.gpg")
+    error = refusal(build, unknown)
+    assert 'keyring "/usr/share/keyrings/missing.gpg"' in str(error)
+    known = replace(build, keyrings={HOST: str(key.keyring)})
+    assert resolve(known, unknown)["base"] == BASE
+
+
 def test_recommendations_can_be_left_out(build: Build, archive: Archive) -> None:
     layers = resolve(build, archive, packages=("editor",), recommends=False)
     assert layers["packages"] == ["editor", "editor-data"]

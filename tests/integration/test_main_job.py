@@ -97,7 +97,10 @@ class Built:
         return {name: result.output.strip() for name, result in zip(COMMANDS, results, strict=True)}
 
 
-@pytest.fixture(scope="module", params=["12", "13"])
+SLOW = tuple(pytest.param(version, marks=pytest.mark.slow) for version in ("11", "sid"))
+
+
+@pytest.fixture(scope="module", params=["12", "13", *SLOW])
 def built(request: pytest.FixtureRequest, config: Config, template: str) -> Built:
     before = Host.now()
     with open_factory(config, in_process=True) as factory:

@@ -17,6 +17,11 @@ Name=en* eth*
 DHCP=yes
 """
 _SERVICES: Final = ("systemd-networkd.service", "systemd-resolved.service")
+#: What the package systemd-resolved does; before there was one, nobody did.
+_LINK: Final = """
+file=/etc/resolv.conf
+[ -e "$file" ] || [ -L "$file" ] || ln -s ../run/systemd/resolve/stub-resolv.conf "$file"
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +36,4 @@ class SetUpNetwork(Step):
         with Tree.load(build).change("network") as change:
             change.write(_FILE, _CONTENT.encode())
             change.run(["systemctl", "enable", *_SERVICES])
+            change.run(["sh", "-euc", _LINK])

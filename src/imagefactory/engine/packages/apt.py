@@ -69,7 +69,7 @@ class ResolveApt(Step):
         for request in (*self.base, *self.packages):
             requested_name(request)
         architecture = ARCHITECTURES[self.arch]
-        own = self.archive.sources
+        own = [_vouched(source, build.keyrings) for source in self.archive.sources]
         foreign = repository_sources(self.repositories, build.keyrings)
         with apt_root(build, own, architecture) as root:
             base = solve(root, (*MINIMAL, *self.base), recommends=False)
@@ -93,6 +93,11 @@ class ResolveApt(Step):
                 *(found.locked("packages") for found in added),
             ),
         )
+
+
+def _vouched(source: Source, keyrings: Mapping[str, str]) -> Source:
+    """A source of the distribution; a keyring in the configuration stands in for the usual one."""
+    return replace(source, keyring=keyring_of(source.url, keyrings) or source.keyring)
 
 
 def repository_sources(

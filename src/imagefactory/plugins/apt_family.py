@@ -1,0 +1,151 @@
+"""How a system of the Debian family is built directly from its archive, once for all distributions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from imagefactory.core.config import Config
+from imagefactory.core.errors import RequestError
+from imagefactory.core.parameters import Parameters
+from imagefactory.core.template import Template, merge_packages, merge_repositories
+from imagefactory.engine.additions import finish, needs, set_up
+from imagefactory.engine.bom import DescribePackages
+from imagefactory.engine.boot.step import plan_boot_test
+from imagefactory.engine.customize import RunCommands, RunPrecommands, SetRootPassword, WriteFiles
+from imagefactory.engine.disk.layout import DEFAULT_SIZE, Firmware
+from imagefactory.engine.disk.make import MakeDisk
+from imagefactory.engine.disk.prepare import PrepareBoot
+from imagefactory.engine.identity import ResetIdentity
+from imagefactory.engine.network import SetUpNetwork
+from imagefactory.engine.packages.apt import ResolveApt
+from imagefactory.engine.packages.apt_install import InstallBase, InstallPackages
+from imagefactory.engine.packages.apt_repositories import AddRepositories, RemoveRepositories
+from imagefactory.engine.packages.apt_sources import Archive, Suite
+from imagefactory.engine.packages.locked import FetchPackages
+from imagefactory.engine.plan import Plan
+from imagefactory.plugins.contract import Customization
+
+#: what a server needs to start, be reached, be administered and be upgraded, in every distribution
+SERVER: Final = (
+    "ca-certificates", "dbus", "e2fsprogs", "init", "initramfs-tools", "iproute2", "iputils-ping",
+    "less", "libpam-systemd", "nano", "netbase", "openssh-server", "procps", "systemd-timesyncd",
+    "udev", "zstd",
+)  # fmt: skip
+#: what `<customize>` needs beside the base system
+_ADDITIONS: Final = {
+    "locale": "locales", "timezone": "tzdata", "sudo": "sudo", "firewall": "nftables",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A release of a distribution: a row."""
+
+    suites: tuple[Suite, ...]
+    more: tuple[str, ...] = ()  #: packages beside those of all releases
+    parallel: bool = False  #: a test shows that dpkg alone would give the same tree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """What the releases of one distribution have in common."""
+
+    name: str  #: TDL's, e.g. `Debian`
+    keyring: str  #: on the host, and in the guest
+    components: tuple[str, ...]
+    base: tuple[str, ...]  #: beside `SERVER`: boot loader, keyring, …
+    kernel: str  #: a template that names a kernel gets that one instead
+    releases: Mapping[str, Release]  #: by TDL's version
+
+    def archive(self, template: Template) -> Archive:
+        """Where the template wants its packages from; `RequestError` unless that is a URL."""
+        install = template.os.install
+        if install.type != "url":
+            msg = f'The system "{self.name}" cannot be installed from the ISO "{install.url}"'
+            hint = f'Use <install type="url"> with the URL of an archive of {self.name}'
+            raise RequestError(msg, hint=hint)
+        return Archive(
+            url=install.url,
+            suites=self.releases[template.os.version].suites,
+            keyring=self.keyring,
+            guest_keyring=self.keyring,
+            components=self.components,
+        )
+
+    def plan_base(self, template: Template, parameters: Parameters, config: Config) -> Plan:
+        """The steps from a template to `build.disk`."""
+        release = self.releases[template.os.version]
+        if template.additions is not None and template.additions.filesystems:
+            msg = f'The element "filesystems" cannot be carried out for "{self.name}"'
+            raise RequestError(msg, hint="Leave it out: the disk has one file system, ext4")
+        archive = self.archive(template)
+        firmware = Firmware(
+            parameters.choice("firmware", tuple(Firmware), default=Firmware.BOTH.value)
+        )
+        network = parameters.boolean("network", default=True)
+        names = tuple(package.name for package in template.packages)
+        kernel = () if any(name.startswith("linux-image-") for name in names) else (self.kernel,)
+        base = (*sorted((*SERVER, *self.base, *release.more)), *kernel)
+        names = (*names, *needs(template.additions, _ADDITIONS))
+        return (
+            ResolveApt(
+                system=template.os.name,
+                version=template.os.version,
+                arch=template.os.arch,
+                archive=archive,
+                base=base,
+                packages=names,
+                repositories=template.repositories,
+                lock=parameters.text("lock"),
+                epoch=parameters.integer("source_date_epoch"),
+            ),
+            FetchPackages(),
+            InstallBase(packages=base, parallel=release.parallel),
+            AddRepositories(
+                archive=archive, name=self.name.lower(), repositories=template.repositories
+            ),
+            RunPrecommands(commands=template.precommands, network=network),
+            InstallPackages(packages=names),
+            *set_up(template.additions),
+            WriteFiles(files=template.files),
+            SetUpNetwork(),
+            SetRootPassword(password=template.os.rootpw),
+            RunCommands(commands=template.commands, network=network),
+            *finish(template.additions),
+            RemoveRepositories(repositories=template.repositories),
+            ResetIdentity(),
+            PrepareBoot(
+                name=template.name,
+                firmware=firmware,
+                kernel_arguments=template.os.kernelparam or "",
+            ),
+            DescribePackages(
+                description=template.description,
+                extra_command=template.os.icicle_extra_command,
+                enabled=parameters.boolean("generate_icicle", default=True),
+            ),
+            MakeDisk(
+                name=template.name, size=template.disk_size or DEFAULT_SIZE, firmware=firmware
+            ),
+            *plan_boot_test(parameters, firmwares=_each(firmware), timeout=config.boot_timeout),
+        )
+
+
+def customized(template: Template, extra: Customization) -> Template:
+    """The template with a cloud's content in it.
+
+    A target image is made by the plan of that: a layer found in the cache is not made again.
+    """
+    whole = merge_repositories(merge_packages(template, extra.packages), extra.repositories)
+    return replace(
+        whole,
+        files=(*whole.files, *extra.files),
+        commands=(*whole.commands, *extra.commands),
+    )
+
+
+def _each(firmware: Firmware) -> tuple[Literal["bios", "uefi"], ...]:
+    """The kinds of machine that are to start the disk."""
+    bios: tuple[Literal["bios"], ...] = ("bios",) if firmware.bios else ()
+    uefi: tuple[Literal["uefi"], ...] = ("uefi",) if firmware.uefi else ()
+    return (*bios, *uefi)
