@@ -73,9 +73,13 @@ def play(scenario: str, version: str, folder: str) -> None:
 
 
 def _trial(scenario: str) -> None:
+    kvm = "kvm" in sys.argv
     if scenario == "kvm hangs":
         time.sleep(60)
-    sys.stdout.write("64 bits" if scenario == "kvm works" else "")
+    if scenario == "both are slow" or (scenario == "kvm is slow" and kvm):
+        time.sleep(1 if kvm else 2)
+    silent = scenario == "kvm is silent"
+    sys.stdout.write("" if silent else "64 bits")
     sys.stdout.flush()
     os._exit(33)
 

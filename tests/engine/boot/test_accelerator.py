@@ -40,6 +40,22 @@ def test_kvm_that_runs_no_guest_is_not_used(
     assert trials(tmp_path / "bin") == 1
 
 
+def test_kvm_that_is_slower_than_without_it_is_not_used(
+    tmp_path: Path, kvm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerator, "_QUICK", 0.1)
+    tools = fake_qemu(tmp_path / "bin", "kvm is slow")
+    assert find_emulator(tools, cache=tmp_path / "cache", kvm=kvm).accelerator == "tcg"
+
+
+def test_kvm_that_is_slow_on_a_busy_host_is_used(
+    tmp_path: Path, kvm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerator, "_QUICK", 0.0)
+    tools = fake_qemu(tmp_path / "bin", "both are slow")
+    assert find_emulator(tools, cache=tmp_path / "cache", kvm=kvm).accelerator == "kvm"
+
+
 def test_the_answer_is_remembered_for_this_qemu(tmp_path: Path, kvm: Path) -> None:
     cache = tmp_path / "cache"
     for _ in range(2):
