@@ -18,7 +18,8 @@ PROGRAM: Final = "qemu-system-x86_64"
 KVM: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TRIAL_SECONDS: Final = 5.0  # under KVM the payload takes 0.1 s, under TCG 0.2 s
-_QUICK: Final = 1.0  # seconds; a trial that takes longer is compared with one under TCG
+_QUICK: Final = 0.3  # seconds; a trial that takes longer is compared with one under TCG
+_NOISE: Final = 2.0  # how many times longer a trial may take because other work came between
 _SANDBOX: Final = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 # What QEMU starts calls setsid(2) first, and would be killed for it without this privilege.
 _SPAWNING: Final = "on,obsolete=deny,elevateprivileges=allow,spawn=allow,resourcecontrol=deny"
@@ -84,7 +85,7 @@ def _is_quicker(tools: Tools, *, scratch: Path) -> bool:
     if kvm is None or kvm < _QUICK:
         return kvm is not None
     tcg = runs(tools, "tcg", scratch=scratch)
-    return tcg is None or kvm <= tcg
+    return tcg is None or kvm <= _NOISE * tcg
 
 
 def _came_up(tools: Tools, argv: list[str], disk: int) -> bool:
