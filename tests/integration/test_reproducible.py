@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from packageurl import PackageURL
 
+from fakes.bills import check_cyclonedx, check_spdx
 from fakes.build import a_build
 from imagefactory.core import template as tdl
 from imagefactory.core.config import Config
@@ -76,6 +78,32 @@ def test_one_lock_gives_one_disk(
     assert digest(first.disk) == digest(second.disk)
     stamps = Tree.load(first).run(["cut", "-d:", "-f3", "/etc/shadow"], quiet=True).split()
     assert set(stamps) == {str(EPOCH // _DAY)}
+    for name in ("spdx.json", "cyclonedx.json"):
+        bills = [(one.artifacts / name).read_text() for one in (first, second)]
+        assert bills[0] == bills[1]
+    check_bills(first)
+
+
+def check_bills(build: Build) -> None:
+    """They hold to their formats, and have what the system itself says is installed."""
+    form = "${db:Status-Status} ${Package} ${Version} ${Architecture}\\n"
+    said = Tree.load(build).run(["dpkg-query", "-W", "-f", form], quiet=True).splitlines()
+    present = sorted(line.split()[1:] for line in said if line.startswith("installed "))
+    document = check_cyclonedx((build.artifacts / "cyclonedx.json").read_text())
+    urls = [PackageURL.from_string(one["purl"]) for one in document["components"]]
+    assert sorted([one.name, one.version, one.qualifiers["arch"]] for one in urls) == present
+    document = check_spdx((build.artifacts / "spdx.json").read_text(), files=2)
+    system, *packages = document["packages"]
+    assert sorted([one["name"], one["versionInfo"]] for one in packages) == [
+        [name, package_version] for name, package_version, _arch in present
+    ]
+    assert all(one["checksums"] for one in packages), "each is in the lock"
+    names = {one["SPDXID"]: one["fileName"] for one in document["files"]}
+    owned = {names[file] for one in packages for file in one.get("hasFiles", ())}
+    assert "./usr/bin/dpkg" in owned
+    assert "./etc/from-template" in {names[file] for file in system["hasFiles"]}
+    listed = sum(one["licenseDeclared"] != "NOASSERTION" for one in packages)
+    assert listed > len(packages) * 3 // 4
 
 
 def build(build: Build, config: Config, template: str, version: str, **parameters: object) -> None:

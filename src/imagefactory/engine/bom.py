@@ -5,9 +5,12 @@ from typing import Final
 
 from imagefactory.core.errors import BuildError
 from imagefactory.core.icicle import DISABLED, Icicle, InstalledPackage, render, with_extras
+from imagefactory.engine.bills import write_bills
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.inventory import write_inventory
 from imagefactory.engine.packages.deb822 import Stanza, stanzas
+from imagefactory.engine.packages.dpkg_installed import read_installed
+from imagefactory.engine.packages.locked import read_lock
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.tree import Tree
 
@@ -47,9 +50,9 @@ def _package(stanza: Stanza) -> DebianPackage | None:
 
 @dataclass(frozen=True, kw_only=True)
 class DescribePackages(Step):
-    """Writes the ICICLE of a Debian family tree into the artifacts (`icicle.xml`), and its inventory.
+    """Writes what is in a Debian family tree into the artifacts: ICICLE, SPDX, CycloneDX, inventory.
 
-    Its packages are the names that `dpkg --get-selections` shows as `install`. The lines that the
+    The packages of the ICICLE are the names that `dpkg --get-selections` shows as `install`. The lines that the
     template's `extra_command` prints inside the tree are attached in the same order.
     """
 
@@ -66,7 +69,9 @@ class DescribePackages(Step):
     def run(self, build: Build) -> None:
         text = self._icicle(build) if self.enabled else DISABLED
         write_atomically(build.artifacts / NAME, text)
-        write_inventory(build)
+        lock = read_lock(build)
+        packages = read_installed(Tree.load(build), lock)
+        write_bills(build, packages, lock=lock, files=write_inventory(build))
 
     def _icicle(self, build: Build) -> str:
         tree = Tree.load(build)

@@ -1,15 +1,15 @@
 """Says which Linux system is on a disk that somebody else has made."""
 
-import re
 import shutil
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from lxml import etree
 
+from imagefactory.core import os_release
 from imagefactory.core.errors import BuildError, CommandFailed
 from imagefactory.engine.command import Tools
 from imagefactory.engine.disk import gpt
@@ -17,7 +17,6 @@ from imagefactory.engine.disk.ext4_files import Ext4Files
 from imagefactory.engine.disk.layout import SECTOR
 
 _RELEASE_FILES: Final = ("etc/os-release", "usr/lib/os-release")
-_ASSIGNMENT: Final = re.compile(r"""^([A-Z_]+)=(["']?)(.*)\2\s*$""", re.MULTILINE)
 _MOST: Final = 64 << 10  # bytes of an os-release that are read
 
 _MBR_PARTITION: Final = struct.Struct("<8xII")
@@ -79,7 +78,7 @@ def _read(file: BinaryIO, offset: int) -> Found | None:
         words = next(filter(None, (_content(files, path) for path in _RELEASE_FILES)), b"")
         if not words:
             return None
-        given = _release(words.decode("utf-8", "replace"))
+        given = os_release.parse(words.decode("utf-8", "replace"))
         programs = (_content(files, path) for path in _PROGRAMS)
         arch = next(filter(None, map(_machine, programs)), "x86_64")
     except BuildError:
@@ -91,10 +90,6 @@ def _content(files: Ext4Files, path: str) -> bytes:
     """The beginning of a file; nothing where there is none."""
     inode = files.find(path)
     return b"" if inode is None else next(files.content(inode), b"")[:_MOST]
-
-
-def _release(text: str) -> Mapping[str, str]:
-    return {name: value for name, _quote, value in _ASSIGNMENT.findall(text)}
 
 
 def _machine(program: bytes) -> str | None:
