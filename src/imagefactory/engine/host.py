@@ -10,6 +10,7 @@ SEARCH_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 PROGRAMS: Final[Mapping[str, str]] = {
     "apt-get": "apt",
     "bwrap": "bubblewrap",
+    "dnf": "dnf",
     "dpkg-deb": "dpkg",
     "e2fsck": "e2fsprogs",
     "gpgv": "gpgv",
@@ -22,6 +23,7 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "openssl": "openssl",
     "qemu-img": "qemu-utils",
     "qemu-system-x86_64": "qemu-system-x86",
+    "rpmkeys": "rpm",
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "xz": "xz-utils",

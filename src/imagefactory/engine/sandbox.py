@@ -65,6 +65,24 @@ exit "$status"
 """
 
 
+#: Where a program of the host's finds the tree that it works on.
+TREE: Final = "/mnt/tree"
+
+# The host's programs and nothing else of it; the tree's scripts, which run under chroot(2), find what they
+# need in it. A package manager sets the modes of what it owns: the tree's own /tmp stays in sight.
+_OUTSIDE_SCRIPT: Final = f"""
+set -- --dev /dev --proc /proc --tmpfs /tmp --tmpfs /run "$@"
+for name in bin sbin lib lib64; do
+    [ ! -L "/$name" ] || set -- --symlink "usr/$name" "/$name" "$@"
+done
+for file in passwd group nsswitch.conf ld.so.cache rpm; do
+    set -- --ro-bind-try "/etc/$file" "/etc/$file" "$@"
+done
+bwrap --ro-bind /usr /usr --bind /mnt/root {TREE} --unshare-net \
+    --dev {TREE}/dev --proc {TREE}/proc --tmpfs {TREE}/run "$@"
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SubordinateIds:
     """The first of 65,536 user and group ids that this user may hand out (subuid(5), subgid(5))."""
@@ -147,13 +165,16 @@ class Sandbox:
         timeout: float | None = None,
         quiet: bool = False,
         keep_tmp: bool = False,
+        outside: bool = False,
     ) -> str:
         """Run a program inside the tree of `layers`; what it changes lands in `upper`, or nowhere.
 
         `work` is an empty folder on the file system of `upper`. `binds` maps folders below `state` to
         the read-only places where the guest sees them. `/tmp` is empty and forgotten unless `keep_tmp`.
+        With `outside` it is a program of the host's, as confined, without a network, and finds the tree
+        at `TREE`.
         """
-        options = [] if keep_tmp else ["--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108 - the guest's
+        options = [] if keep_tmp or outside else ["--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108 - the guest's
         options += ["--cap-drop", "ALL"]
         options += [word for capability in _CAPABILITIES for word in ("--cap-add", capability)]
         script = _mount_script(layers, upper, work)
@@ -165,8 +186,8 @@ class Sandbox:
             return self.tools.run(
                 [
                     *_enter(network=True),
-                    *("sh", "-c", script + _GUEST_SCRIPT, "sh"),
-                    "network" if network else "isolated",
+                    *("sh", "-c", script + (_OUTSIDE_SCRIPT if outside else _GUEST_SCRIPT), "sh"),
+                    *([] if outside else ["network" if network else "isolated"]),
                     *options,
                     *words,
                     *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "localhost"),

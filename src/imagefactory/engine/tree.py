@@ -68,6 +68,26 @@ class Change:
             keep_tmp=keep_tmp,
         )
 
+    def run_outside(
+        self,
+        argv: Sequence[Word],
+        *,
+        env: Mapping[str, str] | None = None,
+        binds: Mapping[Path, str] | None = None,
+        quiet: bool = False,
+    ) -> str:
+        """Run a program of the host's on the tree, which it finds at `sandbox.TREE`."""
+        return self.sandbox.guest(
+            argv,
+            layers=self.below,
+            upper=self.upper,
+            work=self.work,
+            binds=binds,
+            env={**self._present, **(env or {})},
+            quiet=quiet,
+            outside=True,
+        )
+
     @property
     def _present(self) -> Mapping[str, str]:
         return {} if self.epoch is None else {"SOURCE_DATE_EPOCH": str(self.epoch)}

@@ -168,20 +168,27 @@ class Guest:
 
 
 class Counting:
-    """A log that reports progress by the packages that dpkg says it unpacks and sets up."""
+    """A log that reports progress by the lines in which an installer says what it does to a package."""
 
     def __init__(
-        self, log: Callable[[str], None], report: Report, *, whole: int, percents: range
+        self,
+        log: Callable[[str], None],
+        report: Report,
+        *,
+        whole: int,
+        percents: range,
+        counted: re.Pattern[str] = _INSTALLING,
     ) -> None:
         self._log = log
         self._report = report
         self._whole = max(whole, 1)
         self._percents = percents
+        self._counted = counted
         self._done = 0
 
     def __call__(self, line: str) -> None:
         self._log(line)
-        if _INSTALLING.match(line):
+        if self._counted.match(line):
             self._done = min(self._done + 1, self._whole)
             share = len(self._percents) * self._done // self._whole
             self._report(self._percents.start + share)

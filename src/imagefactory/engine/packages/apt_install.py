@@ -73,7 +73,7 @@ class InstallBase(Step):
 
     def _make(self, build: Build, tree: Path, present: int) -> None:
         packages = read_lock(build).layer("base")
-        with _gathered(build, packages, present) as files, _first_change(build, tree) as change:
+        with _gathered(build, packages, present) as files, first_change(build, tree) as change:
             guest = Guest(build=build, change=change, files=files, initramfs_later=True)
             build.report(10, f"Installing {len(packages)} packages of the base system")
             watched = guest.watched(packages=len(packages), percents=range(10, 75))
@@ -138,7 +138,7 @@ def _gathered(
 
 
 @contextmanager
-def _first_change(build: Build, tree: Path) -> Iterator[Change]:
+def first_change(build: Build, tree: Path) -> Iterator[Change]:
     """The change that makes a tree out of nothing: there are no layers below it."""
     sandbox = Sandbox(state=build.state, tools=build.tools)
     work = tree.with_name("work")

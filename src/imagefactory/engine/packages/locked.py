@@ -15,7 +15,7 @@ from imagefactory.engine.plan import Build, Step
 NAME: Final = "lock.json"
 _SOURCES: Final = "sources.json"
 
-#: What a package's name, version, architecture, digest and layer look like (Debian Policy 5.6).
+#: What a package's name, version, architecture, digest and layer look like (Debian Policy 5.6, rpm-version(7)).
 _FORMS: Final = tuple(
     re.compile(pattern)
     for pattern in (

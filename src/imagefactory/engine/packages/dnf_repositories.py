@@ -1,0 +1,89 @@
+"""The steps that give a guest of the RPM family the template's repositories, and take some away again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from imagefactory.core.template import Repository
+from imagefactory.engine.packages.dnf_sources import Distribution, section, template_sources
+from imagefactory.engine.plan import Build, Step
+from imagefactory.engine.tree import Tree
+
+_FOLDER: Final = "/etc/yum.repos.d"
+_KEYS: Final = "/etc/pki/rpm-gpg"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddRpmRepositories(Step):
+    """Writes the template's repositories into the guest; its distribution's own come in a package.
+
+    The URLs are the template's, whatever the factory fetched from. A signed repository brings its keys.
+    """
+
+    weight = 1
+
+    distribution: Distribution
+    repositories: tuple[Repository, ...] = ()
+
+    @property
+    def activity(self) -> str:
+        return "Adding repositories"
+
+    def run(self, build: Build) -> None:
+        if not self.repositories:
+            return
+        sources = template_sources(self.repositories, build.keyrings)
+        with Tree.load(build).change("repositories") as change:
+            for repository, source in zip(self.repositories, sources, strict=True):
+                keys = None
+                if source.keys is not None:
+                    keys = _keys(repository)
+                    change.write(keys, Path(source.keys).read_bytes())
+                text = repository_file(repository, keys=keys)
+                change.write(_file(repository), text.encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveRpmRepositories(Step):
+    """Removes the repositories that were wanted only while the image was made (`persisted`)."""
+
+    weight = 1
+
+    repositories: tuple[Repository, ...] = ()  #: all of the template's
+
+    @property
+    def activity(self) -> str:
+        return "Removing repositories"
+
+    def run(self, build: Build) -> None:
+        passing = [one for one in self.repositories if not one.persisted]
+        if not passing:
+            return
+        paths = [path for one in passing for path in (_file(one), _keys(one))]
+        with Tree.load(build).change("repositories-removed") as change:
+            change.run(["rm", "-f", "--", *paths])
+
+
+def repository_file(repository: Repository, *, keys: str | None) -> str:
+    """The repository as a file of `yum.repos.d`; `keys` is the guest's file that it is verified with."""
+    name = section(repository.name)
+    lines = [
+        f"[{name}]",
+        f"name={name}",
+        f"baseurl={repository.url.strip()}",
+        "skip_if_unavailable=1",
+        "enabled=1",
+        f"sslverify={int(repository.sslverify)}",
+        f"gpgcheck={int(repository.signed)}",
+    ]
+    if keys is not None:
+        lines.append(f"gpgkey=file://{keys}")
+    return "\n".join(lines) + "\n"
+
+
+def _file(repository: Repository) -> str:
+    return f"{_FOLDER}/{section(repository.name)}.repo"
+
+
+def _keys(repository: Repository) -> str:
+    return f"{_KEYS}/{section(repository.name)}"

@@ -1,0 +1,172 @@
+"""A private dnf: its own repositories, keys and caches, nothing of the host's."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from imagefactory.core.errors import PackageError, VerificationError
+from imagefactory.core.lock import LockedPackage
+from imagefactory.engine.files import write_atomically
+from imagefactory.engine.locks import wait_for_lock
+from imagefactory.engine.mirrors import rewrite, shown
+from imagefactory.engine.objects import digest
+from imagefactory.engine.packages.dnf_metadata import RpmMetadata, ask, lay_out
+from imagefactory.engine.packages.dnf_program import PROGRAM
+from imagefactory.engine.packages.dnf_sources import RpmSource
+from imagefactory.engine.plan import Build
+from imagefactory.engine.sandbox import Sandbox
+
+#: Where dnf sees the folder, whatever the host calls it: its caches hold absolute paths.
+_PLACE: Final = "/mnt"
+_RUN: Final = "run"
+_PROGRAM: Final = "resolve.py"
+_SCRIPT: Final = f"""
+mount -c -n --bind . {_PLACE}; cd {_PLACE}
+exec /usr/bin/python3 -I {_PROGRAM}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What dnf is to choose packages for."""
+
+    base: tuple[str, ...]
+    packages: tuple[str, ...]  #: `name`, `name-version` or `@group`
+    arch: str  #: rpm's `basearch`
+    release: str  #: `releasever`
+    platform: str  #: of modules, e.g. `platform:el9`
+
+
+@dataclass(frozen=True, kw_only=True)
+class DnfRoot:
+    """One folder with all that dnf needs to answer questions about some repositories."""
+
+    build: Build
+    folder: Path
+    metadata: tuple[RpmMetadata, ...]  #: of the repositories that there are
+    own: frozenset[str]  #: names of the distribution's repositories
+
+    @property
+    def epoch(self) -> int:
+        """Seconds since 1970: the newest index's date."""
+        return max((one.date for one in self.metadata), default=0)
+
+    def choose(self, question: Question) -> tuple[LockedPackage, ...]:
+        """The exact set; `PackageError` says why there is none."""
+        request = {
+            "substitutions": {
+                "arch": question.arch,
+                "basearch": question.arch,
+                "releasever": question.release,
+            },
+            "platform": question.platform,
+            "base": question.base,
+            "packages": question.packages,
+            "own": [one.source.name for one in self.metadata if one.source.name in self.own],
+            "foreign": [
+                one.source.name for one in self.metadata if one.source.name not in self.own
+            ],
+            "repositories": [_entry(one.source, n) for n, one in enumerate(self.metadata)],
+        }
+        sandbox = Sandbox(state=self.build.state, tools=self.build.tools)
+        text = sandbox.host(
+            ["sh", "-eu", _RUN],
+            cwd=self.folder,
+            env={"HOME": f"{_PLACE}/persist"},
+            stdin=json.dumps(request).encode(),
+            quiet=True,
+        )
+        return self._packages(json.loads(text))
+
+    def _packages(self, answer: Mapping[str, Any]) -> tuple[LockedPackage, ...]:
+        if why := answer.get("untrusted"):
+            raise self._untrusted(why)
+        if unknown := answer.get("unknown"):
+            msg = f'The package "{unknown[0]}" is in none of the repositories'
+            raise PackageError(msg, hint="Check its name, and the template's repositories")
+        if why := answer.get("failed"):
+            lines = [line.strip(" -") for line in why.splitlines() if line.strip(" -")]
+            msg = f"The packages cannot be installed together: {'; '.join(lines[-2:])}"
+            raise PackageError(msg)
+        sources = {one.source.name: one.source for one in self.metadata}
+        return tuple(_locked(one, sources[one["repository"]]) for one in answer["packages"])
+
+    def _untrusted(self, why: str) -> VerificationError:
+        guilty = next((one for one in self.metadata if f"'{one.source.name}'" in why), None)
+        source = (guilty or self.metadata[0]).source
+        place = shown(rewrite(source.url, self.build.mirrors))
+        hint = f'It is verified with the keys in "{source.keys}"' if source.keys else None
+        why = why.splitlines()[0].replace(_PLACE, "")
+        return VerificationError(f'The metadata at "{place}" cannot be trusted: {why}', hint=hint)
+
+
+@contextmanager
+def dnf_root(
+    build: Build, own: Sequence[RpmSource], foreign: Sequence[RpmSource] = ()
+) -> Iterator[DnfRoot]:
+    """The root for some repositories, up to date, and this build's alone while the block runs."""
+    sources = (*own, *foreign)
+    folder = build.cache / "dnf" / _key(sources)
+    _make(build, folder)
+    with (folder / "lock").open("w") as lock:
+        wait_for_lock(lock.fileno(), check=build.tools.cancellation.check)
+        metadata = ask(build, sources)
+        for number, one in enumerate(metadata):
+            place = shown(rewrite(one.source.url, build.mirrors))
+            how = f'with the keys in "{one.source.keys}"' if one.source.signed_index else ""
+            build.tools.log(f'Reading the index of "{place}" {how}'.strip())
+            lay_out(build, one, folder / "archives" / str(number))
+            if one.source.keys is not None:
+                content = Path(one.source.keys).read_bytes()
+                write_atomically(folder / "keys" / str(number), content)
+        yield DnfRoot(
+            build=build,
+            folder=folder,
+            metadata=tuple(metadata),
+            own=frozenset(source.name for source in own),
+        )
+
+
+def _entry(source: RpmSource, number: int) -> dict[str, Any]:
+    return {
+        "id": source.name,
+        "url": f"file://{_PLACE}/archives/{number}",
+        "keys": f"file://{_PLACE}/keys/{number}" if source.keys else None,
+        "signed_index": source.signed_index,
+    }
+
+
+def _locked(one: Mapping[str, Any], source: RpmSource) -> LockedPackage:
+    if one["checksum"] != "sha256":
+        msg = f'The package "{one["name"]}" has no SHA-256 in the index of "{source.name}"'
+        raise PackageError(msg)
+    return LockedPackage(
+        name=one["name"],
+        version=one["version"],
+        arch=one["arch"],
+        url=f"{source.url}/{one['location']}",
+        size=one["size"],
+        sha256=one["digest"],
+        origin=source.name,
+        layer=one["layer"],
+    )
+
+
+def _key(sources: Sequence[RpmSource]) -> str:
+    content = [[asdict(source), source.keys and digest(Path(source.keys))] for source in sources]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _make(build: Build, folder: Path) -> None:
+    sandbox = Sandbox(state=build.state, tools=build.tools)
+    for path in (build.cache / "dnf", folder):
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o755)
+    for name in ("cache", "persist", "root"):
+        sandbox.own(folder / name, mode=0o755)
+    write_atomically(folder / _RUN, _SCRIPT)
+    write_atomically(folder / _PROGRAM, PROGRAM)
