@@ -6,22 +6,26 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from fakes.build import a_build
+from fakes.web import a_site
 from imagefactory.core import template as tdl
 from imagefactory.core.config import Config
 from imagefactory.core.parameters import Parameters
 from imagefactory.engine.command import Tools
+from imagefactory.engine.download import objects_of
+from imagefactory.engine.fetch_disc import FetchDisc
 from imagefactory.engine.packages.apt import ResolveApt
 from imagefactory.engine.packages.apt_install import InstallBase
 from imagefactory.engine.packages.locked import FetchPackages, read_lock
 from imagefactory.engine.packages.package_files import gather, youngest
-from imagefactory.engine.plan import Build
+from imagefactory.engine.plan import Build, Plan
 from imagefactory.engine.sandbox import Sandbox
 from imagefactory.engine.tree import Tree
 from imagefactory.systems.debian import Debian
@@ -98,14 +102,8 @@ def build(request: pytest.FixtureRequest, config: Config, template: str) -> Iter
     sandbox = Sandbox(state=build.state, tools=Tools())
     for folder in (build.scratch.parent, build.scratch, build.cache):
         sandbox.own(folder)
-    filling = {"VERSION": request.param, "SIZE": "2 GiB", "PACKAGE": "tree", "COMMAND": "true"}
-    for name, value in filling.items():
-        template = template.replace(f"@{name}@", value)
     wanted = Build(**{**vars(build), "mirrors": config.mirrors})
-    plan = Debian(config).plan_base(tdl.parse(template), Parameters())
-    for step in plan:
-        if isinstance(step, ResolveApt | FetchPackages | InstallBase):
-            step.run(wanted)
+    run_base(Debian(config).plan_base(filled(template, request.param), Parameters()), wanted)
     yield wanted
     sandbox.remove(build.scratch)
 
@@ -116,6 +114,63 @@ def test_the_tree_is_the_one_of_dpkg_alone(build: Build, tmp_path: Path) -> None
     assert sorted(ours.keys() ^ theirs.keys()) == []
     assert len(ours) > 8_000
     assert [(path, ours[path], theirs[path]) for path in ours if ours[path] != theirs[path]] == []
+
+
+def test_the_tree_of_a_disc_is_the_same(
+    build: Build, config: Config, template: str, tmp_path: Path
+) -> None:
+    """The same lock, once from the archive and once from a disc that its packages were put on."""
+    if shutil.which("xorrisofs") is None:
+        pytest.skip("xorrisofs, which makes the test's disc, is not installed (xorriso)")
+    lock = read_lock(build)
+    disc = tmp_path / "disc"
+    for package in lock.packages:
+        place = disc / "pool" / package.url.rpartition("/pool/")[2]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(objects_of(build).path(package.sha256), place)
+    command = ["xorrisofs", "-quiet", "-R", "-o", str(tmp_path / "disc.iso"), str(disc)]
+    subprocess.run(command, check=True, capture_output=True)
+    wanted = filled(template, lock.version)
+    install = tdl.Install(type="iso", url="http://mirror.example.org/disc.iso")
+    wanted = replace(wanted, os=replace(wanted.os, install=install))
+    with a_site() as site, a_build_apart(config) as apart:
+        site.files["/disc.iso"] = (tmp_path / "disc.iso").read_bytes()
+        other = replace(apart, mirrors={"http://mirror.example.org": site.url})
+        plan = Debian(config).plan_base(wanted, Parameters({"lock": lock.dumps()}))
+        assert isinstance(plan[0], FetchDisc)
+        run_base(plan, other)
+        assert {path for path, _ in site.asked} == {"/disc.iso"}
+        ours, theirs = entries(by_us(build)), entries(by_us(other))
+    assert len(ours) > 8_000
+    assert ours == theirs
+
+
+@contextmanager
+def a_build_apart(config: Config) -> Iterator[Build]:
+    """A build of a factory that has nothing in its cache."""
+    state = config.state / "apart"
+    state.mkdir(mode=0o711)
+    build = a_build(state, build_id="apart")
+    sandbox = Sandbox(state=state, tools=Tools())
+    for folder in (build.scratch.parent, build.scratch, build.cache):
+        sandbox.own(folder)
+    yield build
+    for folder in (state / "scratch", build.cache / "layers"):
+        sandbox.remove(folder)
+    shutil.rmtree(state)
+
+
+def run_base(plan: Plan, build: Build) -> None:
+    for step in plan:
+        if isinstance(step, FetchDisc | ResolveApt | FetchPackages | InstallBase):
+            step.run(build)
+
+
+def filled(template: str, version: str) -> tdl.Template:
+    filling = {"VERSION": version, "SIZE": "2 GiB", "PACKAGE": "tree", "COMMAND": "true"}
+    for name, value in filling.items():
+        template = template.replace(f"@{name}@", value)
+    return tdl.parse(template)
 
 
 def by_us(build: Build) -> Path:

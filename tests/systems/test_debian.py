@@ -11,7 +11,9 @@ from contract import SystemContract, made_with, template
 from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
-from imagefactory.core.template import Install, Package, Template, parse
+from imagefactory.core.template import Extra, Install, Package, Template, parse
+from imagefactory.engine.fetch_disc import FetchDisc
+from imagefactory.engine.packages.apt import ResolveApt
 from imagefactory.engine.plan import show
 from imagefactory.systems.debian import Debian
 
@@ -45,12 +47,39 @@ def test_the_boot_test_can_be_left_out(debian: Debian) -> None:
     assert "BootTest" not in show(left_out)
 
 
-def test_an_iso_is_refused_with_what_to_do(debian: Debian) -> None:
-    iso = Install(type="iso", url="http://mirror.example.org/debian.iso")
-    wanted = replace(TestDebian.template, os=replace(TestDebian.template.os, install=iso))
-    with pytest.raises(RequestError, match=r"debian\.iso") as caught:
-        debian.plan_base(wanted, Parameters())
-    assert caught.value.hint is not None
+ISO: Final = Install(
+    type="iso",
+    url="http://mirror.example.org/debian-12.iso",
+    checksum_type="sha256",
+    checksum_url="http://mirror.example.org/SHA256SUMS",
+)
+
+
+def installed_from(install: Install) -> Template:
+    return replace(TestDebian.template, os=replace(TestDebian.template.os, install=install))
+
+
+def test_a_disc_is_fetched_and_its_checksum_stands_for_a_signature(debian: Debian) -> None:
+    fetch, resolve, *_ = debian.plan_base(installed_from(ISO), Parameters())
+    assert fetch == FetchDisc(install=ISO)
+    assert isinstance(resolve, ResolveApt)
+    [source] = resolve.archive.sources
+    assert source.release == "http://mirror.example.org/debian-12.iso#/dists/bookworm"
+    assert source.keyring is None
+    bare = Install(type="iso", url=ISO.url)
+    resolve = debian.plan_base(installed_from(bare), Parameters())[1]
+    assert isinstance(resolve, ResolveApt)
+    assert resolve.archive.keyring == "/usr/share/keyrings/debian-archive-keyring.gpg"
+    assert "#" in resolve.archive.stanzas()
+    assert "URIs" not in resolve.archive.stanzas()
+
+
+def test_what_a_disc_cannot_have_is_refused(debian: Debian) -> None:
+    extra = Extra(kind="file", source="http://mirror.example.org/a", destination="a")
+    with pytest.raises(RequestError, match='"extras" is not carried out'):
+        debian.plan_base(installed_from(replace(ISO, extras=(extra,))), Parameters())
+    with pytest.raises(RequestError, match="installer cannot take its packages from the ISO"):
+        debian.plan_base(installed_from(ISO), Parameters({"installer": True}))
 
 
 def test_a_password_changes_the_plan_and_is_not_in_it(debian: Debian) -> None:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import pytest
 
 from contract import SystemContract, made_with, template
-from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.template import Install, Template
 from imagefactory.engine.packages.apt import ResolveApt
@@ -32,12 +31,6 @@ def test_security_updates_come_from_the_same_archive(tmp_path: Path) -> None:
     releases = [source.release for source in resolve.archive.sources]
     assert releases == [f"{URL}/dists/noble{suffix}" for suffix in ("", "-updates", "-security")]
     assert resolve.archive.guest_keyring == "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
-
-
-def test_an_iso_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    wanted = installed_from(Install(type="iso", url=f"{URL}.iso"))
-    with pytest.raises(RequestError, match=r'"Ubuntu" cannot be installed from .*ubuntu\.iso'):
-        Ubuntu(made_with(tmp_path)).plan_base(wanted, Parameters())
 
 
 def installed_from(install: Install) -> Template:

@@ -13,6 +13,7 @@ import httpx2
 
 from imagefactory import __version__
 from imagefactory.core.errors import FetchError
+from imagefactory.engine import discs
 from imagefactory.engine.addresses import Address, Network, refusal, resolve
 from imagefactory.engine.mirrors import listed, rewrite, shown
 from imagefactory.engine.plan import Build
@@ -124,8 +125,13 @@ class Fetcher:
     def open(self, url: str, *, offset: int = 0) -> Iterator[httpx2.Response]:
         """The server's answer after all redirections: 200, 206 when `offset` was heeded, 404 or 410.
 
-        Raises what `persist` tries again, or `FetchError` when trying again is of no use.
+        A file on a disc image is answered out of that. Raises what `persist` tries again, or `FetchError`
+        when trying again is of no use.
         """
+        if discs.is_on_disc(url):
+            with discs.opened(self.build, url) as found:
+                yield _response(found.pieces(offset=offset), offset)
+            return
         mirrors = self.build.mirrors
         place = _Place(url=rewrite(url, mirrors), trusted=listed(url, mirrors))
         for _ in range(_REDIRECTS + 1):
@@ -223,6 +229,12 @@ def fetch(build: Build, url: str, *, limit: int) -> bytes:
             return Fetcher(client=client, build=build, stop=stop).get(url, limit=limit)
 
         return side_by_side([job], cancellation=build.tools.cancellation, threads=1)[0]
+
+
+def _response(pieces: Iterator[bytes] | None, offset: int) -> httpx2.Response:
+    if pieces is None:
+        return httpx2.Response(404)
+    return httpx2.Response(206 if offset else 200, content=pieces)
 
 
 def basic(url: httpx2.URL) -> str:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
-from imagefactory.core.template import Template, merge_packages, merge_repositories
+from imagefactory.core.template import Install, Template, merge_packages, merge_repositories
 from imagefactory.engine.additions import finish, needs, set_up
 from imagefactory.engine.bom import DescribePackages
 from imagefactory.engine.boot.step import plan_boot_test
@@ -15,6 +15,7 @@ from imagefactory.engine.customize import RunCommands, RunPrecommands, SetRootPa
 from imagefactory.engine.disk.layout import DEFAULT_SIZE, Firmware
 from imagefactory.engine.disk.make import MakeDisk
 from imagefactory.engine.disk.prepare import PrepareBoot
+from imagefactory.engine.fetch_disc import FetchDisc
 from imagefactory.engine.identity import ResetIdentity
 from imagefactory.engine.network import SetUpNetwork
 from imagefactory.engine.packages.apt import ResolveApt
@@ -58,17 +59,28 @@ class Distribution:
     releases: Mapping[str, Release]  #: by TDL's version
 
     def archive(self, template: Template) -> Archive:
-        """Where the template wants its packages from; `RequestError` unless that is a URL."""
+        """Where the template wants its packages from.
+
+        A disc has the release itself and nothing newer. What is on it is often not signed: then the
+        checksum of the whole stands for that, and without one a signature is demanded.
+        """
         install = template.os.install
-        if install.type != "url":
-            msg = f'The system "{self.name}" cannot be installed from the ISO "{install.url}"'
-            hint = f'Use <install type="url"> with the URL of an archive of {self.name}'
-            raise RequestError(msg, hint=hint)
+        suites = self.releases[template.os.version].suites
+        url, keyring = install.url, self.keyring
+        if install.type == "iso":
+            _check_disc(install)
+            return Archive(
+                url=f"{url}#",
+                suites=suites[:1],
+                keyring=None if install.checksum_url else keyring,
+                guest_keyring=keyring,
+                components=self.components[:1],
+            )
         return Archive(
-            url=install.url,
-            suites=self.releases[template.os.version].suites,
-            keyring=self.keyring,
-            guest_keyring=self.keyring,
+            url=url,
+            suites=suites,
+            keyring=keyring,
+            guest_keyring=keyring,
             components=self.components,
         )
 
@@ -87,7 +99,9 @@ class Distribution:
         kernel = () if any(name.startswith("linux-image-") for name in names) else (self.kernel,)
         base = (*sorted((*SERVER, *self.base, *release.more)), *kernel)
         names = (*names, *needs(template.additions, _ADDITIONS))
+        disc = template.os.install if template.os.install.type == "iso" else None
         return (
+            *([FetchDisc(install=disc)] if disc else []),
             ResolveApt(
                 system=template.os.name,
                 version=template.os.version,
@@ -99,7 +113,7 @@ class Distribution:
                 lock=parameters.text("lock"),
                 epoch=parameters.integer("source_date_epoch"),
             ),
-            FetchPackages(),
+            FetchPackages(disc=disc.url if disc else None),
             InstallBase(packages=base, parallel=release.parallel),
             AddRepositories(
                 archive=archive, name=self.name.lower(), repositories=template.repositories
@@ -129,6 +143,15 @@ class Distribution:
             ),
             *plan_boot_test(parameters, firmwares=_each(firmware), timeout=config.boot_timeout),
         )
+
+
+def _check_disc(install: Install) -> None:
+    if install.extras:
+        msg = f'The element "extras" is not carried out for the disc image "{install.url}"'
+        hint = (
+            "Leave it out: nothing is started from the disc, and files of the template do the same"
+        )
+        raise RequestError(msg, hint=hint)
 
 
 def customized(template: Template, extra: Customization) -> Template:

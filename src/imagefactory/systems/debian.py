@@ -62,7 +62,7 @@ class Debian:
 
     def plan_base(self, template: Template, parameters: Parameters) -> Plan:
         if wants_installer(parameters):
-            _check_installer(template.os.version)
+            _check_installer(template)
             limits = {"install": self._config.timeout, "boot": self._config.boot_timeout}
             installer = DebianInstaller(archive=_DEBIAN.archive(template), **limits)
             return installer.plan(template, parameters)
@@ -74,8 +74,13 @@ class Debian:
         return self.plan_base(customized(template, extra), parameters)
 
 
-def _check_installer(version: str) -> None:
+def _check_installer(template: Template) -> None:
+    version, install = template.os.version, template.os.install
     if version not in _INSTALLED:
         msg = f'The installer of Debian "{version}" is not served'
         hint = f"Installed are {' and '.join(_INSTALLED)}; the others are built directly"
+        raise RequestError(msg, hint=hint)
+    if install.type == "iso":
+        msg = f'The installer cannot take its packages from the ISO "{install.url}"'
+        hint = 'Use <install type="url"> with the URL of an archive, or build directly'
         raise RequestError(msg, hint=hint)

@@ -52,7 +52,7 @@ class DebianInstaller:
             FetchDebianInstaller(
                 release=self.archive.sources[0].release,
                 folder=_FOLDER,
-                keyring=self.archive.keyring,
+                keyring=self.archive.guest_keyring,  # the same file on the host
             ),
             answers,
             RunInstaller(

@@ -97,6 +97,8 @@ class ResolveApt(Step):
 
 def _vouched(source: Source, keyrings: Mapping[str, str]) -> Source:
     """A source of the distribution; a keyring in the configuration stands in for the usual one."""
+    if source.keyring is None:
+        return source
     return replace(source, keyring=keyring_of(source.url, keyrings) or source.keyring)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from imagefactory.core.errors import TemplateError
 from imagefactory.core.template import Repository
+from imagefactory.engine.discs import is_on_disc
 from imagefactory.engine.packages.deb822 import stanzas
 
 #: TDL's architectures -> dpkg's
@@ -24,6 +25,8 @@ ARCHITECTURES: Final[Mapping[str, str]] = {
 
 #: How apt tells a text (armoured) keyring from a binary one.
 SUFFIXES: Final = (".asc", ".gpg")
+
+_DISC: Final = "# This system was installed from a disc image: no archive is known to it.\n"
 
 _LINE: Final = re.compile(
     r"deb[ \t]+(?:\[(?P<options>[^\]\n]*)\][ \t]+)?"
@@ -76,7 +79,9 @@ class Archive:
 
     url: str  #: as the template names it
     suites: tuple[Suite, ...]
-    keyring: str  #: file of the host that the factory verifies with
+    keyring: (
+        str | None
+    )  #: file of the host that the factory verifies with; None: a checksum vouches
     guest_keyring: str  #: file of the guest that its apt verifies with
     components: tuple[str, ...] = ("main",)
 
@@ -104,7 +109,7 @@ class Archive:
     def place(self, suite: Suite) -> str:
         """The URL below which a suite's `dists` lies."""
         url = self.url.rstrip("/")
-        if suite.sibling is None:
+        if suite.sibling is None or is_on_disc(url):
             return url
         parts = urlsplit(url)
         folder = parts.path.rpartition("/")[0]
@@ -112,6 +117,8 @@ class Archive:
 
     def stanzas(self) -> str:
         """The archive as the guest's `/etc/apt/sources.list.d/*.sources` (deb822 style)."""
+        if is_on_disc(self.url):
+            return _DISC
         return "\n".join(self._stanza(url) for url in dict.fromkeys(map(self.place, self.suites)))
 
     def _stanza(self, url: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from imagefactory.core.errors import BuildError, RequestError
 from imagefactory.core.lock import Lock
+from imagefactory.engine.discs import twin_on
 from imagefactory.engine.download import Wanted, download
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.plan import Build, Step
@@ -72,6 +73,8 @@ class FetchPackages(Step):
 
     weight = 10
 
+    disc: str | None = None  #: the URL of an image that is looked into first
+
     @property
     def activity(self) -> str:
         return "Fetching packages"
@@ -82,12 +85,17 @@ class FetchPackages(Step):
         build.report(0, f"Fetching {len(packages)} packages ({size / _MB:.0f} MB)")
         wanted = [
             Wanted(
-                url=package.url,
+                url=url,
                 sha256=package.sha256,
                 size=package.size,
                 label=f'package "{package.name}"',
+                otherwise=package.url if url != package.url else None,
             )
             for package in packages
+            for url in [self._place(package.url)]
         ]
         fetched = download(build, wanted)
         build.tools.log(f"Fetched {fetched / _MB:.1f} MB; the rest was in the cache")
+
+    def _place(self, url: str) -> str:
+        return (self.disc and twin_on(self.disc, url)) or url
