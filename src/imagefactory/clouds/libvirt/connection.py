@@ -1,6 +1,8 @@
 """Speaks to libvirt through its own client library, and nothing else does."""
 
+import errno
 import importlib.util
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -152,14 +154,17 @@ def _closed(connection: Any) -> None:
 
 
 def _pause(error: Exception) -> float | None:
-    """Broken connections may be made again, and a busy pool may be free then."""
+    """Broken connections may be made again, and a busy pool may be free then; a full one stays full."""
     libvirt = sdk()
     passing = {
-        *(libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_OPERATION_TIMEOUT),
-        *(libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_RESOURCE_BUSY),
+        *(libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_NO_CONNECT),
+        *(libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_ERR_RESOURCE_BUSY),
     }
     assert isinstance(error, libvirt.libvirtError)  # noqa: S101 - `Retry` was told so
     code, domain = error.get_error_code(), error.get_error_domain()
     broken = domain in {libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE, libvirt.VIR_FROM_STREAMS}
-    busy = "asynchronous jobs" in (error.get_error_message() or "")
+    said = error.get_error_message() or ""
+    if os.strerror(errno.ENOSPC) in said:
+        return None
+    busy = "asynchronous jobs" in said
     return 0.0 if code in passing or broken or busy else None
