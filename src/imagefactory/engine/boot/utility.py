@@ -1,6 +1,8 @@
 """The step that lets a machine made from one image turn another image into something."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar, Final
 
 from imagefactory.core.errors import BuildError, CommandFailed
@@ -16,7 +18,7 @@ from imagefactory.engine.boot.request import Boot, Drive, Login
 from imagefactory.engine.disk import workspace
 from imagefactory.engine.formats import sparse
 from imagefactory.engine.formats.detect import inspect
-from imagefactory.engine.plan import Build, Step
+from imagefactory.engine.plan import Build, Other, Step
 
 SPACE: Final = 30 << 30  #: bytes of the working space, of which only what is used takes room
 _TOLD: Final = 3  # of a failed command's last lines
@@ -50,6 +52,8 @@ class RunUtility(Step):
 
     def run(self, build: Build) -> None:
         assert build.source is not None  # noqa: S101 - every target image is made from one
+        todo = [] if self.tasks is None else list(errands(build, self.tasks))
+        wanted = self._boot(build, self._utility(build, build.source), todo)
         space, content = build.scratch / "workspace", build.scratch / "workspace.files"
         copy = build.scratch / "input"
         workspace.clear(space, content, copy)
@@ -64,7 +68,7 @@ class RunUtility(Step):
                 sparse.copy(build.source, copy, advance=lambda _position: build.report(5))
                 drives.append(Drive(path=copy, writable=True))
             build.report(10, self.activity)
-            self._work(build, drives)
+            _work(build, replace(wanted, drives=drives), todo)
             build.report(90, "Taking the result out of the working space")
             workspace.take(space, self.results, build.disk)
         finally:
@@ -72,34 +76,38 @@ class RunUtility(Step):
         disk = inspect(build.disk)
         build.note(format=disk.format, virtual_size=disk.virtual_size)
 
-    def _work(self, build: Build, drives: list[Drive]) -> None:
-        todo = [] if self.tasks is None else list(errands(build, self.tasks))
-        disk, password = build.source, self.password
+    def _utility(self, build: Build, source: Path) -> Other:
+        """Whose copy is booted, with the password that it is logged in with."""
+        other = Other(body=source, password=self.password)
         if self.utility is not None:
             other = build.other(self.utility)
-            disk, password = other.body, other.password
-        assert disk is not None  # noqa: S101 - see `run`
-        if password is None:
+        if other.password is None:
             msg = f'The utility image "{self.utility or build.id}" has no root password to log in with'
             raise BuildError(msg, hint="Give its template a <rootpw>")
-        wanted = Boot(
-            disk=disk,
+        return other
+
+    def _boot(self, build: Build, utility: Other, todo: Sequence[Errand]) -> Boot:
+        assert utility.password is not None  # noqa: S101 - see `_utility`
+        return Boot(
+            disk=utility.body,
             firmware=self.firmware,
             timeout=self.boot_timeout,
             run_timeout=self.timeout,
             memory=self.memory,
             processors=self.processors,
             network=Network(open=self.network),
-            drives=drives,
-            login=Login(password=password),
+            login=Login(password=utility.password),
             run=[errand.line for errand in todo],
             switch_off=True,
             log=build.artifacts / "utility.log",
         )
-        emulator = find_emulator(build.tools, cache=build.cache)
-        report = boot(wanted, tools=build.tools, emulator=emulator, scratch=build.scratch)
-        for errand, result in zip(todo, report.commands, strict=True):
-            _judge(build, errand, result)
+
+
+def _work(build: Build, wanted: Boot, todo: Sequence[Errand]) -> None:
+    emulator = find_emulator(build.tools, cache=build.cache)
+    report = boot(wanted, tools=build.tools, emulator=emulator, scratch=build.scratch)
+    for errand, result in zip(todo, report.commands, strict=True):
+        _judge(build, errand, result)
 
 
 def _judge(build: Build, errand: Errand, result: CommandResult) -> None:
