@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -180,16 +181,43 @@ def test_collecting_while_bodies_are_sealed_and_read_loses_nothing(
 
 
 def test_a_damaged_chunk_names_the_image_and_the_range(bodies: Bodies, tmp_path: Path) -> None:
-    bodies.seal(ONE, a_disk(tmp_path / "one", marks=b"", noise=4))
+    disk = a_disk(tmp_path / "one", marks=b"", noise=4)
+    content = disk.read_bytes()
+    bodies.seal(ONE, disk)
     (pack,) = (bodies.folder / "chunks").glob("*.pack")
     with pack.open("r+b") as file:
         file.seek(CLUSTER + 500)
         file.write(b"?!")
-    message = f'"{ONE}" is damaged: its bytes 65536 to 131071 cannot be read'
-    with pytest.raises(StoreError, match=message):
+    message = f'"{ONE}" is damaged: its bytes (\\d+) to (\\d+) cannot be read'
+    with pytest.raises(StoreError, match=message) as caught:
         bodies.measure(ONE)
+    first, last = map(int, re.findall(r"(\d+) to (\d+)", str(caught.value))[0])
+    assert 0 < last - first < 2 * CLUSTER
     with bodies.open_body(ONE) as body, pytest.raises(StoreError, match=message):
         body.read()
+    with bodies.open_body(ONE) as body:
+        assert body.read(first) == content[:first]
+        body.seek(last + 1)
+        assert body.read() == content[last + 1 :]
+
+
+def test_a_system_with_a_package_more_shares_nine_tenths(bodies: Bodies, tmp_path: Path) -> None:
+    noise, more = os.urandom(8 << 20), os.urandom(3 * 4096)
+    sizes = []
+    for number, content in enumerate((noise, noise[: 1 << 20] + more + noise[1 << 20 :])):
+        disk = tmp_path / "disk"
+        for name in ("raw", "qcow2"):
+            disk.write_bytes(content)
+            build = a_build(tmp_path / f"{name}-{number}", source=disk)
+            Convert(format="raw" if name == "raw" else "qcow2").run(build)
+            before = stored(bodies)
+            written = build.disk.read_bytes()
+            id = an_id(2 * number + (name == "qcow2"))
+            bodies.seal(id, build.disk)
+            assert read(bodies, id) == written
+            sizes.append(stored(bodies) - before)
+    assert sizes[0] > len(noise)
+    assert all(size < len(noise) // 10 for size in sizes[1:]), sizes
 
 
 @pytest.mark.parametrize("suffix", ["pack", "recipe"])

@@ -20,4 +20,7 @@ def deflate(plain: bytes) -> bytes:
 
 def inflate(deflated: bytes) -> bytes:
     """The content of what `deflate` gave; `zlib.error` for anything else."""
-    return isal_zlib.decompress(deflated + FINAL, wbits=-zlib.MAX_WBITS)
+    try:
+        return isal_zlib.decompress(deflated + FINAL, wbits=-zlib.MAX_WBITS)
+    except isal_zlib.error as error:  # type: ignore[misc]  # the stub has it as a value
+        raise zlib.error(str(error)) from error

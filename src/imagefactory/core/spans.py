@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 SUFFIX: Final = ".spans"  #: of the file beside a disk
 
-_PACKED: Final = struct.Struct("<QI?")
+_PACKED: Final = struct.Struct("<QI??")
 
 
 class Span(NamedTuple):
@@ -15,6 +15,7 @@ class Span(NamedTuple):
     offset: int  #: bytes
     length: int  #: bytes
     compressed: bool  #: whether it is, so that compressing it again would be of no use
+    apart: bool = False  #: whether there are zeros before it in the disk, which are not in the file
 
 
 def dumps(spans: Iterable[Span]) -> bytes:

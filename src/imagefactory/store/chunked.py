@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from imagefactory.core.deflate import inflate
+from imagefactory.core.deflate import deflate, inflate
 from imagefactory.core.errors import StoreError
 from imagefactory.store.packs import Packs
 from imagefactory.store.recipes import Kind, Piece, Recipe
@@ -32,7 +32,10 @@ class ChunkedBody(io.RawIOBase):
         self._name = name
         self._starts = [0, *accumulate(piece.length for piece in recipe.pieces)]
         self._position = 0
+        self._streamed = [0, *accumulate(piece.streamed for piece in recipe.pieces)]
+        self._stream = [0, *accumulate(piece.length for piece in recipe.stream)]
         self._read: tuple[int, bytes] = (-1, b"")  # the last piece, as it is asked for again
+        self._part: tuple[int, bytes] = (-1, b"")  # and the last one of the stream
 
     @classmethod
     def open(cls, recipe: Recipe, packs: Packs, *, name: str) -> Self:
@@ -101,8 +104,37 @@ class ChunkedBody(io.RawIOBase):
         return self._read[1]
 
     def _made(self, number: int, piece: Piece) -> bytes:
-        if piece.kind is Kind.LITERAL:
-            return piece.content
+        match piece.kind:
+            case Kind.LITERAL:
+                return piece.content
+            case Kind.ZEROS:
+                return bytes(piece.length)
+            case Kind.STREAMED:
+                return self._from_stream(number)
+            case Kind.FRAMED:
+                return deflate(self._from_stream(number))
+            case _:
+                return self._inflated(number, piece)
+
+    def _from_stream(self, number: int) -> bytes:
+        """The bytes of the stream that a piece of the body stands for."""
+        start, end = self._streamed[number : number + 2]
+        content = b""
+        while start < end:
+            part = bisect_right(self._stream, start) - 1
+            if self._part[0] != part:
+                self._part = part, self._made_of(number, self._recipe.stream[part])
+            offset = start - self._stream[part]
+            found = self._part[1][offset : offset + end - start]
+            content += found
+            start += len(found)
+        return content
+
+    def _made_of(self, number: int, piece: Piece) -> bytes:
+        return bytes(piece.length) if piece.kind is Kind.ZEROS else self._inflated(number, piece)
+
+    def _inflated(self, number: int, piece: Piece) -> bytes:
+        """What a chunk holds; `number` is the piece of the body that it is wanted for."""
         file, offset, length = self._chunks[piece.content]
         file.seek(offset)
         chunk = file.read(length)

@@ -16,7 +16,9 @@ _MAGIC: Final = b"IFRECIPE"
 _HEAD: Final = struct.Struct(
     "<8sBQ32s32s"
 )  # magic, version, length and digest of the body, own digest
-_VERSION: Final = 1
+_VERSION: Final = 2
+_WITHOUT_STREAM: Final = 1  #: the version of recipes whose body has only pieces of its own
+_LENGTH: Final = struct.Struct("<Q")
 _PIECE: Final = struct.Struct("<BQ")
 _FASTEST: Final = 1
 
@@ -28,6 +30,8 @@ class Kind(IntEnum):
     LITERAL = 1  #: bytes that stand in the recipe
     CHUNK = 2  #: a chunk as it is
     DEFLATED = 3  #: what a chunk holds deflated
+    STREAMED = 4  #: the next bytes of the stream
+    FRAMED = 5  #: the next bytes of the stream, deflated; how many they are stands in the recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +40,46 @@ class Piece:
 
     kind: Kind
     length: int  #: bytes of the body
-    content: bytes = b""  #: the literal, or the digest of the chunk
+    content: bytes = b""  #: the literal, the digest of the chunk, or the length in the stream
+
+    @property
+    def streamed(self) -> int:
+        """How many bytes of the stream it stands for."""
+        match self.kind:
+            case Kind.STREAMED:
+                return self.length
+            case Kind.FRAMED:
+                return int(_LENGTH.unpack(self.content)[0])
+            case _:
+                return 0
+
+
+def framed(length: int, *, plain: int) -> Piece:
+    """A piece that is so many bytes of the stream, deflated."""
+    return Piece(Kind.FRAMED, length, _LENGTH.pack(plain))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All pieces of one body."""
+    """All pieces of one body.
+
+    A format cuts a disk every 64 KiB. Its clusters are told as parts of a stream: the disk without what is not
+    in the file, cut as a raw disk is. So all formats of a disk, and of another that differs little, share
+    their chunks.
+    """
 
     body: Body
     pieces: Sequence[Piece]
+    stream: Sequence[Piece] = ()
 
     def chunks(self) -> Iterator[bytes]:
         """The digests of the chunks that it needs."""
-        return (piece.content for piece in self.pieces if piece.kind >= Kind.CHUNK)
+        pieces = (*self.pieces, *self.stream)
+        return (piece.content for piece in pieces if piece.kind in {Kind.CHUNK, Kind.DEFLATED})
 
     def dumps(self) -> bytes:
-        packed = zlib.compress(b"".join(map(_pack, self.pieces)), _FASTEST)
+        pieces, stream = (b"".join(map(_pack, part)) for part in (self.pieces, self.stream))
+        packed = zlib.compress(_LENGTH.pack(len(pieces)) + pieces + stream, _FASTEST)
         sha256, own = bytes.fromhex(self.body.sha256), hashlib.sha256(packed).digest()
         return _HEAD.pack(_MAGIC, _VERSION, self.body.size, sha256, own) + packed
 
@@ -61,9 +89,14 @@ class Recipe:
         if len(data) >= _HEAD.size:
             magic, version, size, sha256, own = _HEAD.unpack_from(data)
             packed = data[_HEAD.size :]
-            if (magic, version) == (_MAGIC, _VERSION) and hashlib.sha256(packed).digest() == own:
-                pieces = tuple(_unpack(zlib.decompress(packed)))
-                return cls(body=Body(size=size, sha256=sha256.hex()), pieces=pieces)
+            if magic == _MAGIC and hashlib.sha256(packed).digest() == own:
+                content, body = zlib.decompress(packed), Body(size=size, sha256=sha256.hex())
+                if version == _WITHOUT_STREAM:
+                    return cls(body=body, pieces=tuple(_unpack(content)))
+                if version == _VERSION:
+                    end = _LENGTH.size + _LENGTH.unpack_from(content)[0]
+                    pieces = tuple(_unpack(content[_LENGTH.size : end]))
+                    return cls(body=body, pieces=pieces, stream=tuple(_unpack(content[end:])))
         msg = f'The recipe "{name}" of a body is damaged'
         raise StoreError(msg, hint="Restore it from a backup, or delete the image")
 
@@ -77,5 +110,11 @@ def _unpack(data: bytes) -> Iterator[Piece]:
     while place < len(data):
         number, length = _PIECE.unpack_from(data, place)
         kind, start = Kind(number), place + _PIECE.size
-        place = start + {Kind.ZEROS: 0, Kind.LITERAL: length}.get(kind, DIGEST)
+        lengths = {
+            Kind.ZEROS: 0,
+            Kind.LITERAL: length,
+            Kind.STREAMED: 0,
+            Kind.FRAMED: _LENGTH.size,
+        }
+        place = start + lengths.get(kind, DIGEST)
         yield Piece(kind, length, data[start:place])

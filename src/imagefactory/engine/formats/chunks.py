@@ -23,7 +23,10 @@ from imagefactory.engine.formats.sparse import extents
 Codec = Literal["plain", "deflate", "zstd"]
 
 _ZERO: Final = bytes(CLUSTER)
-_BATCH: Final = 32  # clusters that one thread takes at a time
+_BATCH: Final = 16  # clusters that one thread takes at a time
+_AHEAD: Final = (
+    2  # batches for each thread that wait to be written; eight disks may be in the making
+)
 _ZSTD_LEVEL: Final = 3
 
 
@@ -64,9 +67,14 @@ def write(
     `advance(position)` is called with the bytes that lie behind, and may raise to stop.
     """
     codecs = {framing.codec for framing in framings}
+    following = 0
     for chunk in chunks(disk, codecs=codecs, threads=threads):
         for framing in framings:
+            known = len(framing.spans)
             framing.add(chunk)
+            if chunk.index != following:
+                framing.spans[known:] = [s._replace(apart=True) for s in framing.spans[known:]]
+        following = chunk.index + 1
         advance(chunk.index * CLUSTER)
     for framing in framings:
         framing.finish()
@@ -82,7 +90,7 @@ def chunks(disk: Path, *, codecs: Collection[Codec], threads: int = 2) -> Iterat
         try:
             for batch in batches:
                 waiting.append(pool.submit(_compress_all, handle, batch, codecs))
-                if len(waiting) > 4 * threads:
+                if len(waiting) > _AHEAD * threads:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
