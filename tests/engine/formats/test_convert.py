@@ -177,3 +177,29 @@ def test_a_failing_tool_is_told_by_its_own_words(disk: Path, tmp_path: Path) -> 
         Convert(format="qcow2", compression="none").run(build)
     assert told.percents == [3]
     assert not list(build.scratch.iterdir())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_same_disk_is_the_same_file(disk: Path, tmp_path: Path, name: FormatName) -> None:
+    other = tmp_path / "other.body"
+    shutil.copyfile(disk, other)
+    files = []
+    for number, source in enumerate((disk, other)):
+        build = a_build(tmp_path / str(number), source=source)
+        Convert(format=name).run(build)
+        files.append(build.disk.read_bytes())
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("name", ["vhdx", "vdi"])
+def test_another_disk_has_another_identity(disk: Path, tmp_path: Path, name: FormatName) -> None:
+    heads = []
+    for content in (b"one", b"another"):
+        with disk.open("r+b") as file:
+            file.write(content)
+        build = a_build(tmp_path, source=disk)
+        Convert(format=name).run(build)
+        qemu_img("check", "-f", name, build.disk)
+        qemu_img("compare", "-f", "raw", "-F", name, disk, build.disk)
+        heads.append(build.disk.read_bytes()[: 1 << 18])
+    assert heads[0] != heads[1]

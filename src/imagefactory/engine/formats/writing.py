@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 from imagefactory.core.deflate import CLUSTER
 from imagefactory.core.errors import BuildError
 from imagefactory.core.spans import Span
 from imagefactory.engine.command import Tools, Word
-from imagefactory.engine.formats import chunks, sparse, vhd
+from imagefactory.engine.formats import chunks, identities, sparse, vhd
 from imagefactory.engine.formats.chunks import Framing
 from imagefactory.engine.formats.detect import Disk, inspect
 from imagefactory.engine.formats.kinds import Chosen
@@ -46,15 +46,16 @@ def write(
 ) -> Written:
     """Write a raw or qcow2 disk to a new file, on disk when this returns.
 
-    The same disk gives the same bytes, but for vhdx and vdi, in which qemu-img puts random ids.
-    `scratch` takes a raw copy of a qcow2 for as long as it is needed. `BuildError` for a source in
-    another format.
+    The same disk gives the same bytes. `scratch` takes a raw copy of a qcow2 for as long as it is needed.
+    `BuildError` for a source in another format.
     """
     require_readable(source)
     length = output.length(source.virtual_size)
     match output.format, output.compression:
         case (("vhdx" | "vdi" as name), _):
-            _qemu_img(source, target, to=name, options=(), tools=tools, percent=percent)
+            with _raw(source, scratch, tools) as raw:
+                _qemu_img(raw, target, to=name, options=(), tools=tools, percent=percent)
+                _settle(raw, target, name)
         case "qcow2", "none":
             options = ("-o", "compat=1.1")
             _qemu_img(source, target, to="qcow2", options=options, tools=tools, percent=percent)
@@ -66,6 +67,13 @@ def write(
                 spans = _write_framed(raw, target, output, tools=tools, percent=percent)
             return Written(length=length, spans=spans)
     return Written(length=length)
+
+
+def _settle(raw: Disk, target: Path, name: Literal["vhdx", "vdi"]) -> None:
+    settle = identities.settle_vhdx if name == "vhdx" else identities.settle_vdi
+    with raw.path.open("rb") as disk, target.open("r+b") as file:
+        settle(file, head=disk.read(CLUSTER))
+        _sync(file)
 
 
 def require_readable(disk: Disk) -> None:
