@@ -30,8 +30,8 @@ def test_comments_and_continuation_lines() -> None:
 
 def test_only_the_named_packages_are_read() -> None:
     text = "Package: a\nVersion: 1\n\nPackage: b\nVersion: 2\n\nPackage: a\nVersion: 3\n"
-    assert list(named(text, {"a"})) == [
+    assert list(named(text.encode(), {"a"})) == [
         {"Package": "a", "Version": "1"},
         {"Package": "a", "Version": "3"},
     ]
-    assert package_names(text) == {"a", "b"}
+    assert package_names(text.encode()) == {"a", "b"}

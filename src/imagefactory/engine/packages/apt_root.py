@@ -96,13 +96,13 @@ class AptRoot:
     def _answer(self, question: str) -> Path:
         return self.folder / "answers" / hashlib.sha256(question.encode()).hexdigest()
 
-    def lists(self) -> Iterator[tuple[Source, str]]:
-        """The text of each verified index, with its source, in the order of the sources."""
+    def lists(self) -> Iterator[tuple[Source, bytes]]:
+        """The content of each verified index, with its source, in the order of the sources."""
         found = self.run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(FILENAME)"])
         for line in found.splitlines():
             uri, _, path = line.partition(" ")
             number = int(uri.rstrip("/").rpartition("/")[2])
-            yield self.sources[number], self._outside(Path(path)).read_text("utf-8", "replace")
+            yield self.sources[number], self._outside(Path(path)).read_bytes()
 
     def _outside(self, path: Path) -> Path:
         """Where a file that apt names lies; an index that came unpacked is a link to the local copy."""

@@ -12,7 +12,7 @@ from imagefactory.core.errors import CommandFailed, PackageError
 from imagefactory.core.lock import LockedPackage
 from imagefactory.engine.packages.apt_root import AptRoot
 from imagefactory.engine.packages.apt_sources import Source
-from imagefactory.engine.packages.deb822 import Stanza, dumps, named, package_names, stanzas
+from imagefactory.engine.packages.deb822 import Stanza, blocks, dumps, named, package_names, stanzas
 
 #: What every system of the family has (Debian Policy 2.5, 3.8); apt is what the factory installs with.
 MINIMAL: Final = ("?essential", "?priority(required)", "apt")
@@ -108,8 +108,8 @@ def _simulated(
 def _looked_up(root: AptRoot, versions: set[tuple[str, str]]) -> list[Found]:
     found: dict[tuple[str, str], Found] = {}
     names = {name for name, _ in versions}
-    for source, text in root.lists():
-        for stanza in named(text, names):
+    for source, index in root.lists():
+        for stanza in named(index, names):
             key = stanza["Package"], stanza["Version"]
             if key in versions and "SHA256" in stanza:
                 found.setdefault(key, Found(source=source, stanza=stanza))
@@ -148,7 +148,7 @@ def _explained(root: AptRoot, error: CommandFailed) -> PackageError | CommandFai
 
 
 def _unknown(root: AptRoot, names: Sequence[str]) -> PackageError:
-    known = {name for _, text in root.lists() for name in package_names(text)}
+    known = {name for _, index in root.lists() for name in package_names(index)}
     hints = [
         f'For "{name}", there is ' + _listing(alike)
         for name in names
@@ -164,10 +164,10 @@ def _virtual(root: AptRoot, name: str) -> PackageError:
     providers = sorted(
         {
             stanza["Package"]
-            for _, text in root.lists()
-            for block in text.split("\n\n")
-            if name in block
-            for stanza in stanzas(block)
+            for _, index in root.lists()
+            for block in blocks(index)
+            if name.encode() in block
+            for stanza in stanzas(block.decode("utf-8", "replace"))
             if name in provided(stanza)
         }
     )
@@ -183,7 +183,7 @@ def provided(stanza: Stanza) -> set[str]:
 
 
 def _stanzas(root: AptRoot, name: str) -> list[Stanza]:
-    return [stanza for _, text in root.lists() for stanza in named(text, {name})]
+    return [stanza for _, index in root.lists() for stanza in named(index, {name})]
 
 
 def _listing(names: Sequence[str], *, last: str = "and") -> str:
