@@ -13,6 +13,7 @@ from imagefactory.core.errors import FactoryError, NotFound
 from imagefactory.core.images import Image
 
 _PERIOD: Final = 0.2  # seconds between looks at the record
+_AT_FIRST: Final = 0.05  # for a second: an image may be there already in all but its name
 
 
 class Detail(Enum):
@@ -48,6 +49,7 @@ def follow(
 
     With `parents` they were begun with the image, and are shown however fast they were.
     """
+    began = time.monotonic()
     chain = _chain(service, image_id, parents=parents)
     logs = {link: Tail(service, link) for link in chain}
     with _display(detail) as display:
@@ -63,7 +65,7 @@ def follow(
             if image.settled:
                 display.tell(image)
                 return image
-            time.sleep(_PERIOD)
+            time.sleep(_AT_FIRST if time.monotonic() < began + 1 else _PERIOD)
 
 
 @contextmanager
