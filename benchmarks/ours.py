@@ -31,7 +31,7 @@ _TEMPLATE: Final = """<template>
 </template>
 """
 #: what a build can make again; package files, indexes and what is known of this host's KVM stay
-_MADE: Final = ("layers",)
+_MADE: Final = ("layers", "images")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ import pytest
 from imagefactory.core.errors import Cancelled, CommandFailed, ToolMissing
 from imagefactory.engine import sandbox as module
 from imagefactory.engine.command import Cancellation, Tools
+from imagefactory.engine.layers import Layers
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
-from imagefactory.engine.tree import Layers, Tree
+from imagefactory.engine.tree import Tree
 
 pytestmark = pytest.mark.integration
 
@@ -55,10 +56,10 @@ def build(tmp_path: Path) -> Iterator[Build]:
 
 @pytest.fixture
 def tree(build: Build) -> Tree:
-    with Layers(build=build).create("system") as layer:
-        assert layer is not None
+    with Layers(build=build).create("system") as folder:
+        assert folder is not None
         sandbox = Sandbox(state=build.state, tools=build.tools)
-        sandbox.host(["sh", "-c", COPY_OF_HOST], cwd=layer)
+        sandbox.host(["sh", "-c", COPY_OF_HOST], cwd=folder / "tree")
     found = Layers(build=build).find("system")
     assert found is not None
     return Tree.load(build).adopt(found)
@@ -206,7 +207,7 @@ def test_half_a_shared_layer_is_neither_used_nor_kept(build: Build) -> None:
     left.mkdir(parents=True)  # as kill -9 leaves it
     with layers.create("k") as folder:
         assert folder is not None
-        assert not (folder / "half").exists()
+        assert not (folder / "tree" / "half").exists()
     assert layers.find("k") is not None
     with layers.create("k") as folder:
         assert folder is None, "made by somebody else meanwhile"

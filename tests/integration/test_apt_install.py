@@ -168,16 +168,15 @@ def test_nothing_is_left_of_the_installation(build: Build, tree: Tree) -> None:
 def test_a_base_that_was_made_before_is_used_again(
     build: Build, tree: Tree, plan: Plan, log: list[str]
 ) -> None:
-    layers = tree.layers
     InstallBase.run(step(plan, InstallBase), build)
-    assert log[-1].startswith("The base system is in the cache, as layer ")
-    assert Tree.load(build).layers == layers[:1]
-    for layer in layers[1:]:
-        Tree.load(build).adopt(layer)
+    assert log[-1].startswith('The layer "base" is in the cache, as ')
+    assert Tree.load(build).layers == tree.layers[:2]
+    for layer, name in zip(tree.layers[2:], tree.names[2:], strict=True):
+        Tree.load(build).adopt(layer, name=name)
 
 
 def test_progress_moves_and_says_what_happens(tree: Tree, told: Told) -> None:
-    assert len(tree.layers) == 3
+    assert tree.names == ("unpacked", "base", "repositories", "packages")
     assert any(re.fullmatch(r"Installing \d+ packages", line) for line in told.activities)
     assert told.percents
 

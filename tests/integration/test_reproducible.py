@@ -18,6 +18,8 @@ from imagefactory.core.config import Config
 from imagefactory.core.parameters import Parameters
 from imagefactory.engine.boot.step import BootTest
 from imagefactory.engine.command import Tools
+from imagefactory.engine.formats.convert import Convert
+from imagefactory.engine.formats.kinds import KINDS, FormatName
 from imagefactory.engine.plan import Build, execute
 from imagefactory.engine.sandbox import Sandbox
 from imagefactory.engine.tree import Tree
@@ -70,12 +72,13 @@ def test_one_lock_gives_one_disk(
     time.tzset()
     before = os.umask(0o077)
     try:
-        build(replace(second, cache=cache), config, template, version, lock=lock)
+        build(replace(second, cache=cache, reuse=False), config, template, version, lock=lock)
     finally:
         os.umask(before)
         monkeypatch.undo()
         time.tzset()
     assert digest(first.disk) == digest(second.disk)
+    assert [in_format(first, name) for name in KINDS] == [in_format(second, name) for name in KINDS]
     stamps = Tree.load(first).run(["cut", "-d:", "-f3", "/etc/shadow"], quiet=True).split()
     assert set(stamps) == {str(EPOCH // _DAY)}
     for name in ("spdx.json", "cyclonedx.json"):
@@ -113,6 +116,16 @@ def build(build: Build, config: Config, template: str, version: str, **parameter
     plan = Debian(config).plan_base(tdl.parse(template), Parameters(parameters))
     steps = tuple(step for step in plan if not isinstance(step, BootTest))
     execute(steps, build, record=lambda _name, action: action())
+
+
+def in_format(build: Build, name: FormatName) -> str:
+    """The digest of the build's disk in a format."""
+    target = replace(build, source=build.disk, scratch=build.scratch / "converted")
+    target.scratch.mkdir(exist_ok=True)
+    Convert(format=name).run(target)
+    found = digest(target.disk)
+    target.disk.unlink()
+    return found
 
 
 def digest(path: Path) -> str:

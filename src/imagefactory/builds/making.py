@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from imagefactory.builds.events import BuildLog, Reporter
+from imagefactory.builds.measuring import Measuring
 from imagefactory.builds.planner import pushed_by
+from imagefactory.builds.recall import Recall
 from imagefactory.builds.scratch import Scratch
 from imagefactory.builds.settle import Outcome
 from imagefactory.builds.work import Record
@@ -45,12 +47,14 @@ class Making:
             raise BuildError(msg, hint="Look at the log of the factory, then retry the image")
         plan = self._plan(self._template())
         self._compare(plan)
-        record = self._resumed(plan)
         with ExitStack() as cleanup:
             build = self._build(cleanup)
+            recall = self._recall(build, plan)
+            measuring = Measuring(build.disk, cleanup)
+            record = self._resumed(plan, recall, measuring)
             execute(plan, build, record=record)
-        if not isinstance(self.image, ProviderImage):
-            self._seal(build)
+            if not isinstance(self.image, ProviderImage):
+                self._seal(build, recall, measuring)
         return self._outcome(build)
 
     def _template(self) -> Template:
@@ -86,8 +90,17 @@ class Making:
             msg = f'The build of "{self.image.id}" was begun by another version of the program'
             raise BuildError(msg, hint="Retry the image")
 
-    def _resumed(self, plan: Plan) -> Callable[[str, Callable[[], None]], None]:
+    def _recall(self, build: Build, plan: Plan) -> Recall | None:
+        """Where the disk may be found that another build has made; None when it is not to be."""
+        if not build.reuse or not isinstance(self.image, BaseImage):
+            return None
+        return Recall(bodies=self.workshop.bodies, build=build, plan=plan)
+
+    def _resumed(
+        self, plan: Plan, recall: Recall | None, measuring: Measuring
+    ) -> Callable[[str, Callable[[], None]], None]:
         """`record`, which leaves out what an earlier attempt has finished in this folder too."""
+        known = dict(zip(names(plan), plan, strict=True))
         steps = {name: [name, step.key] for name, step in zip(names(plan), plan, strict=True)}
         count = self.record("resume", lambda: self._resume(list(steps.values())))
         resumed = list(steps)[:count]
@@ -96,11 +109,16 @@ class Making:
             def once() -> None:
                 if name in resumed:
                     self.log(f"== {name} was finished by an earlier attempt")
-                else:
+                elif recall is None or not recall.spares(known[name]):
                     action()
+                    if recall is not None and known[name] == plan[0]:
+                        recall.look()
                     self.scratch.note_finished(steps[name])
 
             self.record(name, once)
+            following = plan[list(known).index(name) + 1 :]
+            if self.workshop.bodies.plain and following and not any(s.writes for s in following):
+                measuring.begin()
 
         return record
 
@@ -138,6 +156,7 @@ class Making:
             other=self._other,
             mirrors=config.mirrors,
             keyrings=config.keyrings,
+            reuse=Parameters(image.parameters or {}).boolean("reuse", default=True),
             cleanup=cleanup,
         )
 
@@ -171,10 +190,14 @@ class Making:
         parent_id = self.image.parent_id
         return None if parent_id is None else self.workshop.store.get(parent_id)
 
-    def _seal(self, build: Build) -> None:
+    def _seal(self, build: Build, recall: Recall | None, measuring: Measuring) -> None:
         def seal() -> None:
             build.report(99, "Sealing the image")
-            body = self.workshop.bodies.seal(build.id, build.disk)
+            found = None if recall is None else recall.body()
+            bodies = self.workshop.bodies
+            body = found or bodies.seal(build.id, build.disk, known=measuring.result())
+            if recall is not None and found is None:
+                recall.keep(body)
             self.workshop.store.keep_body(build.id, body)
 
         self.record("seal", seal)

@@ -76,6 +76,7 @@ class Planner:
 
     def base(self, template: Template, parameters: Parameters) -> Plan:
         """From a template to a bootable disk."""
+        parameters.boolean("reuse", default=True)  # refused now if it is neither
         return self._system(template).plan_base(template, parameters)
 
     def packs(self, target: str) -> bool:

@@ -37,7 +37,9 @@ from imagefactory.core.errors import (
 from imagefactory.core.images import Image, Status
 from imagefactory.core.lock import Lock
 from imagefactory.core.masking import masked_text
-from imagefactory.engine.command import Cancellation
+from imagefactory.engine.command import Cancellation, Tools
+from imagefactory.engine.eviction import Eviction
+from imagefactory.engine.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ _MEMORY: Final = timedelta(days=7)  #: how long the durable engine knows jobs th
 _KEPT: Final = 3  #: failed builds whose scratch folders are kept
 #: what another attempt must not go on with: what was resolved may be out of date, or takes the room
 _AFRESH: Final = (Cancelled, FetchError, PackageError, RequestError, SpaceError, VerificationError)
+_MIB: Final = 1 << 20
 _PATIENCE: Final = 10.0  #: seconds for a predecessor to end, and for builds to stop
 
 
@@ -172,6 +175,11 @@ class Worker:
             scratch.clear()
         else:
             scratch.keep()
+        config = self._workshop.config
+        sandbox = Sandbox(state=config.state, tools=Tools())
+        eviction = Eviction(cache=config.cache, scratch=config.scratch, sandbox=sandbox)
+        if freed := eviction.run(config.cache_limit * _MIB):
+            log.info("%d MiB of the cache were removed, to stay below its limit", freed // _MIB)
 
     def _is_ready(self, image: Image) -> bool:
         """Whether what an image is made from is there; if it never will be, the image fails."""

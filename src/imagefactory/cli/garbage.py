@@ -15,6 +15,7 @@ from imagefactory.cli.show import write_json
 from imagefactory.core.config import Config
 from imagefactory.core.errors import Conflict
 from imagefactory.engine.command import Tools
+from imagefactory.engine.eviction import Eviction
 from imagefactory.engine.sandbox import Sandbox
 
 _OLD: Final = 30 * 86400  # seconds; what no build has made or read for so long, none will
@@ -75,28 +76,28 @@ def _found(factory: Factory, config: Config) -> Iterator[Garbage]:
     for folder in _children(config.artifacts):
         if folder.name not in known:
             yield _garbage(folder, "its image is deleted")
-    yield from _caches(config.cache)
+    yield from _caches(config)
 
 
-def _caches(cache: Path) -> Iterator[Garbage]:
-    """What makes builds quicker, and has not for long."""
-    for path in _children(cache / "layers"):
-        if path.name.endswith(".partial"):
-            yield _garbage(path, "nobody has finished it")
-        elif path.is_dir() and _is_old(path):
-            yield _garbage(path, "a layer that no build has used lately")
-    for folder in filter(Path.is_dir, _children(cache / "objects")):
-        for path in filter(_is_old, _children(folder)):
-            yield _garbage(path, "a file that no build has used lately")
+def _caches(config: Config) -> Iterator[Garbage]:
+    """What makes builds quicker, and has not for long, or takes more room than there is for it."""
+    sandbox = Sandbox(state=config.state, tools=Tools())
+    eviction = Eviction(cache=config.cache, scratch=config.scratch, sandbox=sandbox)
+    for path in eviction.halves():
+        yield _garbage(path, "a layer that nobody has finished")
+    surplus = {cached.path for cached in eviction.surplus(config.cache_limit * _MIB)}
+    for cached in eviction.unneeded():
+        if cached.path in surplus:
+            reason = f"used longest ago, and there is room for {config.cache_limit} MiB"
+        elif cached.used < time.time() - _OLD:
+            reason = "no build has used it lately"
+        else:
+            continue
+        yield Garbage(path=cached.path, reason=reason, size=cached.size)
 
 
 def _children(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _is_old(path: Path) -> bool:
-    status = path.stat()
-    return max(status.st_atime, status.st_mtime) < time.time() - _OLD
 
 
 def _garbage(path: Path, reason: str) -> Garbage:

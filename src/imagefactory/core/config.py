@@ -99,6 +99,12 @@ class Config:
         default_factory=dict
     )  #: providers of the target `local`
     target_content: Path = TARGET_CONTENT  #: what is added to target images
+    cache_limit: int = (
+        20480  #: MiB of layers and package files; who was used longest ago goes first
+    )
+    reuse_commands: int = (
+        86400  #: seconds for which builds share what commands with a network have done
+    )
     keep_failed: int = 86400  #: seconds for which a retry can go on where a build has failed
     boot_timeout: int = 600  #: seconds until a boot test gives up
 

@@ -4,7 +4,7 @@ from typing import Final
 
 #: what every build knows
 _FACTORY: Final = """
-callbacks forget labels lock snapshot strict
+callbacks forget labels lock reuse snapshot strict
 boot_test compression filesystem firmware installer network source_date_epoch
 """
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from imagefactory.core.additions import Additions, Mode, Opening, Service, User
 from imagefactory.core.errors import BuildError, CommandFailed
-from imagefactory.engine.customize import content_data, hashed_password
+from imagefactory.engine.customize import content_data, hashed_password, keyed, lasting
 from imagefactory.engine.plan import Build, Plan, Step
 from imagefactory.engine.tree import Change, Tree
 
@@ -145,7 +145,9 @@ class SetUpSystem(Step):
         wanted = [(what, script, value) for what, script, value in settings if value is not None]
         if not wanted and not self.additions.users:
             return
-        with Tree.load(build).change("system") as change:
+        with Tree.load(build).shared("system", key=self.key) as change:
+            if change is None:
+                return
             for what, script, value in wanted:
                 with_word = f'The {what} "{value}"'
                 _run(
@@ -167,15 +169,20 @@ class FinishSystem(Step):
     def activity(self) -> str:
         return "Setting up services"
 
+    def lasts(self) -> float | None:
+        return lasting([] if self.additions.first_boot is None else [self.additions.first_boot])
+
     def run(self, build: Build) -> None:
         wanted = self.additions
         if not (wanted.services or wanted.modes or wanted.first_boot) and wanted.firewall is None:
             return
-        with Tree.load(build).change("services") as change:
-            if wanted.first_boot is not None:
-                change.write(
-                    _FIRST_BOOT, _script(content_data(build, wanted.first_boot)), mode=0o755
-                )
+        first_boot = None if wanted.first_boot is None else content_data(build, wanted.first_boot)
+        key = keyed(self.key, [first_boot or b""])
+        with Tree.load(build).shared("services", key=key) as change:
+            if change is None:
+                return
+            if first_boot is not None:
+                change.write(_FIRST_BOOT, _script(first_boot), mode=0o755)
                 change.write(
                     f"/etc/systemd/system/{_FIRST_BOOT_UNIT}", _FIRST_BOOT_SERVICE.encode()
                 )

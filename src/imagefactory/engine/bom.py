@@ -57,6 +57,7 @@ class DescribePackages(Step):
     """
 
     weight = 1
+    writes = False
 
     description: str | None = None  #: the template's
     extra_command: str | None = None

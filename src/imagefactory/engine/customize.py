@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -62,17 +63,23 @@ class WriteFiles(Step):
     def activity(self) -> str:
         return "Writing files"
 
+    def lasts(self) -> float | None:
+        return lasting([file.content for file in self.files])
+
     def run(self, build: Build) -> None:
         if not self.files:
             return
-        with Tree.load(build).change("files") as change:
-            for number, file in enumerate(self.files):
+        contents = [content_data(build, file.content) for file in self.files]
+        key = keyed(self.key, contents)
+        with Tree.load(build).shared("files", key=key, dated=False) as change:
+            if change is None:
+                return
+            for number, (file, data) in enumerate(zip(self.files, contents, strict=True)):
                 build.report(100 * number // len(self.files))
-                _write(build, change, file)
+                _write(build, change, file, data)
 
 
-def _write(build: Build, change: Change, file: File) -> None:
-    data = content_data(build, file.content)
+def _write(build: Build, change: Change, file: File, data: bytes) -> None:
     build.tools.log(f'Writing "{file.name}"')
     try:
         change.run(["sh", "-c", _WRITE, "sh", file.name], stdin=data, env=_ENV, keep_tmp=True)
@@ -86,18 +93,28 @@ class _Commands(Step):
 
     commands: tuple[Command, ...]
     network: bool = True  #: whether they may reach it
+    lasting: int = 0  #: seconds for which what they have of the network is good for other builds
+
+    def lasts(self) -> float | None:
+        if self.commands and self.network:
+            return self.lasting
+        return lasting([command.content for command in self.commands])
 
     def _run(self, build: Build, *, layer: str) -> None:
         if not self.commands:
             return
-        with Tree.load(build).change(layer) as change:
-            for number, command in enumerate(self.commands):
+        contents = [content_data(build, command.content) for command in self.commands]
+        key = None if self.network and not self.lasting else keyed(self.key, contents)
+        lasting = self.lasting if self.network else None
+        with Tree.load(build).shared(layer, key=key, lasting=lasting) as change:
+            if change is None:
+                return
+            for number, (command, data) in enumerate(zip(self.commands, contents, strict=True)):
                 share = 100 * number // len(self.commands)
                 build.report(share, f'Running the command "{command.name}"')
-                self._run_one(build, change, command)
+                self._run_one(build, change, command, data)
 
-    def _run_one(self, build: Build, change: Change, command: Command) -> None:
-        data = content_data(build, command.content)
+    def _run_one(self, build: Build, change: Change, command: Command, data: bytes) -> None:
         argv = [_COMMAND] if data.startswith(b"#!") else ["sh", _COMMAND]
         build.tools.log(f'Running the command "{command.name}"')
         try:
@@ -148,7 +165,9 @@ class SetRootPassword(Step):
 
     def run(self, build: Build) -> None:
         hashed = "*" if self.password is None else hashed_password(build, self.password)
-        with Tree.load(build).change("root-password") as change:
+        with Tree.load(build).shared("root-password", key=self.key) as change:
+            if change is None:
+                return
             change.run(["chpasswd", "--encrypted"], stdin=f"root:{hashed}\n".encode())
 
 
@@ -166,6 +185,17 @@ def hashed_password(build: Build, password: Secret, *, user: str = "root") -> st
 def content_data(build: Build, content: Content) -> bytes:
     """The bytes of a content, fetched where it is a URL."""
     return fetch(build, content.text, limit=_LARGEST) if content.type == "url" else content.data()
+
+
+def lasting(contents: Sequence[Content]) -> float | None:
+    """What is behind a URL is looked at each time."""
+    return 0 if any(content.type == "url" for content in contents) else None
+
+
+def keyed(key: str, contents: Sequence[bytes]) -> str:
+    """The key of a step whose contents are known now: behind a URL there may be others each time."""
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    return hashlib.sha256("\n".join([key, *digests]).encode()).hexdigest()
 
 
 def _failed(what: str, error: CommandFailed) -> CommandFailed:

@@ -30,3 +30,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Whether an open file still has its name: another may have renamed or removed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,6 +1,8 @@
 """What the host must have: each program, and the Debian package that brings it."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 #: where the host's programs are looked for, whatever the caller's environment says
@@ -28,6 +30,15 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "unshare": "util-linux",
     "xz": "xz-utils",
 }
+
+
+def identity(program: str) -> str:
+    """What changes when another version of a program is installed, or none is any more."""
+    path = shutil.which(program, path=SEARCH_PATH)
+    if path is None:
+        return program
+    status = Path(path).stat()
+    return f"{program} {status.st_size} {status.st_mtime_ns}"
 
 
 def package_of(program: str) -> str:

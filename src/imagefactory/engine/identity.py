@@ -70,7 +70,9 @@ class ResetIdentity(Step):
         return "Removing what must not be shared between machines"
 
     def run(self, build: Build) -> None:
-        with Tree.load(build).change("identity") as change:
+        with Tree.load(build).shared("identity", key=self.key, dated=False) as change:
+            if change is None:
+                return
             change.run(["sh", "-s"], stdin=_FORGET.encode(), keep_tmp=True)
             if not change.run(["sh", "-c", _HAS_SSH], quiet=True):
                 return

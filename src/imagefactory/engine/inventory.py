@@ -14,10 +14,17 @@ from imagefactory.engine.tree import Tree
 
 NAME: Final = "inventory.json.gz"
 
-_TREE: Final = "find / -xdev \\( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp \\) -prune -o"
+#: What the sandbox itself brings into a tree.
+_LEFT_OUT: Final = ("proc", "sys", "dev", "run", "tmp")
+_FIND: Final = "find / -xdev \\( {} \\) -prune -o".format(
+    " -o ".join(f"-path /{name}" for name in _LEFT_OUT)
+)
 #: A record ends with a null byte, since a name may hold all else; a link's target is a record too.
-_LISTING: Final = _TREE + r" -printf '%y\t%m\t%U:%G\t%s\t%p\0%l\0'"
-_DIGESTS: Final = _TREE + " -type f -print0 | xargs -0 -r {algorithm}sum -z --"
+_LISTING: Final = _FIND + r" -printf '%y\t%m\t%U:%G\t%s\t%p\0%l\0'"
+#: By the host's OpenSSL, which knows the processor's own instructions.
+_DIGESTS: Final = """
+find tree -xdev \\( {} \\) -prune -o -type f -print0 | xargs -0 -r openssl dgst "-$1" -r
+""".format(" -o ".join(f"-path tree/{name}" for name in _LEFT_OUT))
 #: as grub-mkconfig(8) reads them
 _ARGUMENTS: Final = """
 for file in /etc/default/grub /etc/default/grub.d/*.cfg; do [ -e "$file" ] && . "$file"; done
@@ -44,13 +51,19 @@ def write_inventory(build: Build) -> Mapping[str, Digests]:
 
 
 def _digests(tree: Tree, algorithm: str, _stop: Stop) -> Mapping[str, str]:
-    script = _DIGESTS.format(algorithm=algorithm)
-    return read_sums(tree.run(["sh", "-c", script], quiet=True))
+    work = tree.build.scratch / f"inventory-{algorithm}"
+    tree.sandbox.remove(work)
+    tree.sandbox.own(work)
+    try:
+        argv = ["sh", "-euc", _DIGESTS, "sh", algorithm]
+        return read_sums(tree.sandbox.host(argv, cwd=work, layers=tree.layers, quiet=True))
+    finally:
+        tree.sandbox.remove(work)
 
 
 def read_sums(output: str) -> Mapping[str, str]:
-    """The digests in the output of sha256sum(1) and the like."""
-    return {path: digest for digest, _, path in map(_sum, filter(None, output.split("\0")))}
+    """The digests in the output of `openssl dgst -r` for a system in the folder `tree`."""
+    return dict(_sum(line) for line in output.split("\n") if line)
 
 
 def read_files(listing: str, sums: Mapping[str, str]) -> dict[str, Entry]:
@@ -61,8 +74,12 @@ def read_files(listing: str, sums: Mapping[str, str]) -> dict[str, Entry]:
     )
 
 
-def _sum(record: str) -> tuple[str, str, str]:
-    return record.partition("  ")
+def _sum(line: str) -> tuple[str, str]:
+    """Path and digest; a line that begins with a backslash has a name of several lines."""
+    digest, _, name = line.partition(" *tree")
+    if digest.startswith("\\"):
+        digest, name = digest[1:], name.replace("\\n", "\n")
+    return name, digest
 
 
 def _entry(facts: str, link: str, sums: Mapping[str, str]) -> tuple[str, Entry]:

@@ -33,7 +33,9 @@ class SetUpNetwork(Step):
         return "Setting up the network"
 
     def run(self, build: Build) -> None:
-        with Tree.load(build).change("network") as change:
+        with Tree.load(build).shared("network", key=self.key, dated=False) as change:
+            if change is None:
+                return
             change.write(_FILE, _CONTENT.encode())
             change.run(["systemctl", "enable", *_SERVICES])
             change.run(["sh", "-euc", _LINK])

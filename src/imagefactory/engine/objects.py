@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from imagefactory.core.errors import CommandFailed, SpaceError
-from imagefactory.engine.files import sync_folder
+from imagefactory.engine.files import is_at, sync_folder
 from imagefactory.engine.locks import wait_for_lock
 
 _MIB: Final = 1 << 20
@@ -28,11 +28,15 @@ class Objects:
         return self.folder / sha256[:2] / sha256
 
     def holds(self, sha256: str) -> bool:
-        """Whether the object is here and its bytes are still what its name says; if not, it goes."""
+        """Whether the object is here and its bytes are still what its name says; if not, it goes.
+
+        Who asks is about to use it, and it counts as used from now on.
+        """
         path = self.path(sha256)
         if not path.exists():
             return False
         if digest(path) == sha256:
+            os.utime(path)
             return True
         path.unlink(missing_ok=True)
         return False
@@ -50,7 +54,7 @@ class Objects:
         while not path.exists():
             with partial.open("a+b") as file:
                 wait_for_lock(file.fileno(), check=check)
-                if not _is_at(file, partial):
+                if not is_at(file.fileno(), partial):
                     continue
                 if path.exists():
                     partial.unlink()
@@ -110,11 +114,3 @@ def demand_room(folder: Path, size: int) -> None:
 
 
 _FREE_SOME: Final = "Free some space, or move the state folder"
-
-
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether the open file still has its name: another may have renamed or removed it."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from pprint import pformat
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from imagefactory.core.errors import BuildError
 from imagefactory.core.secret import Secret
@@ -20,6 +20,10 @@ class Report(Protocol):
     """The only channel for progress: percent of the whole, and a line for people."""
 
     def __call__(self, percent: int, activity: str | None = None) -> None: ...
+
+
+#: in the scratch folder: when the oldest was fetched of all that came from the network, outside of the lock
+AS_OF: Final = "as-of"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,7 @@ class Build:
     other: Callable[[str], Other] = _nobody  #: an image by its id; `BuildError` when there is none
     mirrors: Mapping[str, str] = field(default_factory=dict)  #: URL prefix -> used instead
     keyrings: Mapping[str, str] = field(default_factory=dict)  #: URL prefix -> keyring file
+    reuse: bool = True  #: whether what other builds have made is taken
     cleanup: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -82,6 +87,8 @@ class Step(ABC):
     """One recorded step of a build: frozen, equal by value, safe to run again after a crash."""
 
     weight: ClassVar[int] = 1  #: its share of the whole, in rough seconds
+    writes: ClassVar[bool] = True  #: whether it may change the disk, once there is one
+    judges: ClassVar[bool] = False  #: whether it only looks at the disk that the others have made
 
     @property
     @abstractmethod
@@ -91,6 +98,10 @@ class Step(ABC):
     @abstractmethod
     def run(self, build: Build) -> None:
         """Do it. Raises a `FactoryError`; anything else is a bug."""
+
+    def lasts(self) -> float | None:
+        """For how many seconds what it does is good for other builds too; None is for ever."""
+        return None
 
     @property
     def key(self) -> str:

@@ -33,10 +33,11 @@ _CAPABILITIES: Final = (
     "CAP_SYS_CHROOT",
 )
 
+GUEST_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GUEST_ENV: Final = {
     "HOME": "/root",
     "TERM": "dumb",
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": GUEST_PATH,
 }
 
 # Everything is mounted below /mnt of the private mount namespace: bubblewrap wants absolute paths, and

@@ -94,7 +94,8 @@ class Distribution:
         firmware = Firmware(
             parameters.choice("firmware", tuple(Firmware), default=Firmware.BOTH.value)
         )
-        network = parameters.boolean("network", default=True)
+        network, lasting = parameters.boolean("network", default=True), config.reuse_commands
+        arguments = template.os.kernelparam or ""
         names = tuple(package.name for package in template.packages)
         kernel = () if any(name.startswith("linux-image-") for name in names) else (self.kernel,)
         base = (*sorted((*SERVER, *self.base, *release.more)), *kernel)
@@ -118,28 +119,24 @@ class Distribution:
             AddRepositories(
                 archive=archive, name=self.name.lower(), repositories=template.repositories
             ),
-            RunPrecommands(commands=template.precommands, network=network),
+            RunPrecommands(commands=template.precommands, network=network, lasting=lasting),
             InstallPackages(packages=names),
             *set_up(template.additions),
             WriteFiles(files=template.files),
             SetUpNetwork(),
             SetRootPassword(password=template.os.rootpw),
-            RunCommands(commands=template.commands, network=network),
+            RunCommands(commands=template.commands, network=network, lasting=lasting),
             *finish(template.additions),
             RemoveRepositories(repositories=template.repositories),
             ResetIdentity(),
-            PrepareBoot(
-                name=template.name,
-                firmware=firmware,
-                kernel_arguments=template.os.kernelparam or "",
+            PrepareBoot(name=template.name, firmware=firmware, kernel_arguments=arguments),
+            MakeDisk(
+                name=template.name, size=template.disk_size or DEFAULT_SIZE, firmware=firmware
             ),
             DescribePackages(
                 description=template.description,
                 extra_command=template.os.icicle_extra_command,
                 enabled=parameters.boolean("generate_icicle", default=True),
-            ),
-            MakeDisk(
-                name=template.name, size=template.disk_size or DEFAULT_SIZE, firmware=firmware
             ),
             *plan_boot_test(parameters, firmwares=_each(firmware), timeout=config.boot_timeout),
         )

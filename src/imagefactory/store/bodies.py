@@ -94,7 +94,7 @@ class Bodies:
         """
         if self.path(id).exists():
             with self.open_body(id) as body:
-                return _measured(body)
+                return measured(body)
         digest, size = hashlib.sha256(), 0
         with self._chunked(id) as chunked:
             while data := chunked.read(CLUSTER):
@@ -102,8 +102,8 @@ class Bodies:
                 size += len(data)
         return Body(size=size, sha256=digest.hexdigest())
 
-    def seal(self, id: str, source: Path) -> Body:
-        """Make the file `source` the body of an image; the file is used up.
+    def seal(self, id: str, source: Path, *, known: Body | None = None) -> Body:
+        """Make the file `source` the body of an image; the file is used up. `known` is its `measured`.
 
         Safe to run again after a crash: when `source` is gone and there is a body, it is that body.
         `SpaceError` when the disk is full; what was there before then stays, and `source` too.
@@ -121,12 +121,59 @@ class Bodies:
             with source.open("rb") as file:
                 if not self.plain:
                     return self._cut(id, file, source)
-                return _move(file, source, target) or _copy(file, source, target)
+                return _move(file, source, target, known) or _copy(file, source, target)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
             msg = f'The storage folder "{self.folder}" has no room for the image "{id}"'
             raise SpaceError(msg, hint="Delete images, or make the file system larger") from error
+
+    def checksum(self, id: str) -> int | None:
+        """What tells a damaged copy of a body; None where it is kept as chunks, which have their own."""
+        try:
+            with self.path(id).open("rb") as body:
+                return sparse.checksum(body)
+        except FileNotFoundError:
+            return None
+
+    def share(self, source: str, id: str, *, checksum: int | None) -> None:
+        """Give an image the body of another one: its chunks, or its file under a second name.
+
+        Bodies are never written to, so two names are as good as two files. `NotFound` when there is none
+        that is kept as new ones are, `StoreError` when it is damaged.
+        """
+        if self.plain:
+            self._check(source, checksum)
+            self.path(id).unlink(missing_ok=True)
+            try:
+                self.path(id).hardlink_to(self.path(source))
+            except FileNotFoundError:
+                raise _no_image(source) from None
+            sync_folder(self.folder)
+            return
+        with self._locked():
+            recipe = self._recipe(source)
+            if recipe is None:
+                raise _no_image(source)
+            with replacing(self._named(id, "recipe"), mode=_MODE) as written:
+                written.write(recipe.dumps())
+
+    def copy(self, source: str, target: Path, *, checksum: int | None) -> None:
+        """Write the body of an image into a new file; `NotFound` without one, `StoreError` if damaged."""
+        if checksum is None:
+            self.write_plain(source, target)
+            return
+        with target.open("xb") as file, self.open_body(source) as body:
+            sparse.copy(body, file)
+        self._check(source, checksum)
+
+    def _check(self, source: str, checksum: int | None) -> None:
+        found = self.checksum(source)
+        if found is None:
+            raise _no_image(source)
+        if found != checksum:
+            msg = f'The body of the image "{source}" has changed since it was sealed'
+            raise StoreError(msg, hint="Build it again")
 
     def describe(self, image: Image) -> None:
         """Write an image's `.meta`, for programs that watch the folder."""
@@ -209,7 +256,7 @@ class Bodies:
         return self.folder / f"{id}.{suffix}"
 
 
-def _move(file: BinaryIO, source: Path, target: Path) -> Body | None:
+def _move(file: BinaryIO, source: Path, target: Path, known: Body | None) -> Body | None:
     """Give a file of ours another name; None when only a copy will do."""
     handle = file.fileno()
     status = os.fstat(handle)
@@ -219,7 +266,7 @@ def _move(file: BinaryIO, source: Path, target: Path) -> Body | None:
         # Sandboxes leave files of subordinate users behind; only root can give those away.
         os.fchown(handle, os.geteuid(), os.getegid())
         os.fchmod(handle, _MODE)
-        body = _measured(file)
+        body = known or measured(file)
         os.fsync(handle)
         source.replace(target)
     except PermissionError:
@@ -241,7 +288,8 @@ def _copy(file: BinaryIO, source: Path, target: Path) -> Body:
     return Body(size=size, sha256=sha256)
 
 
-def _measured(file: BinaryIO) -> Body:
+def measured(file: BinaryIO) -> Body:
+    """What the store should know of a file."""
     return Body(size=os.fstat(file.fileno()).st_size, sha256=sparse.sha256(file))
 
 

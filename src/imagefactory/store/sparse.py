@@ -6,6 +6,10 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from isal import isal_zlib
+
+from imagefactory.core.deflate import CLUSTER
+
 _CHUNK: Final = 1 << 20  #: bytes
 _ZEROS: Final = bytes(_CHUNK)
 
@@ -24,6 +28,21 @@ def copy(source: BinaryIO, target: BinaryIO) -> str:
     digest = _read(source, target)
     os.ftruncate(target.fileno(), os.fstat(source.fileno()).st_size)
     return digest
+
+
+def checksum(source: BinaryIO) -> int:
+    """A CRC-32 of what is in a file, and where: far quicker than a digest.
+
+    What is all zeros does not count: whether it is a hole, a file system may decide later.
+    """
+    found, handle, after = 0, source.fileno(), 0
+    for start, end in extents(handle, 0, os.fstat(handle).st_size):
+        for place in range(max(start // CLUSTER * CLUSTER, after), end, CLUSTER):
+            data = os.pread(handle, CLUSTER, place)
+            after = place + CLUSTER
+            if data != _ZEROS[: len(data)]:
+                found = isal_zlib.crc32(data, isal_zlib.crc32(b"%d" % place, found))
+    return found
 
 
 def _read(source: BinaryIO, target: BinaryIO | None) -> str:

@@ -37,7 +37,11 @@ _DEBIAN: Final = Distribution(
             more=("systemd-resolved", "usr-is-merged"),
             parallel=True,
         ),
-        "13": Release(suites=_released("trixie"), more=("systemd-repart", "systemd-resolved")),
+        "13": Release(
+            suites=_released("trixie"),
+            more=("systemd-repart", "systemd-resolved"),
+            parallel=True,
+        ),
         # never released: one suite, which has no updates beside it
         "sid": Release(suites=(Suite(name="sid"),), more=("systemd-repart", "systemd-resolved")),
     },

@@ -29,8 +29,9 @@ def test_what_others_need_before_they_are_unpacked_comes_first() -> None:
         package("library"),
         package("shell", "Essential: yes"),
     ]
-    first, rest = stages(packages)
-    assert names(first) == ["helper", "deep", "shell"]
+    first, early, rest = stages(packages)
+    assert names(first) == ["shell"]
+    assert names(early) == ["helper", "deep"]
     assert names(rest) == ["server", "library"]
 
 

@@ -32,6 +32,8 @@ class BootTest(Step):
     """
 
     weight: ClassVar[int] = 30
+    writes: ClassVar[bool] = False
+    judges: ClassVar[bool] = True
 
     firmwares: tuple[Firmware, ...]
     required: bool = False  #: else a host without QEMU leaves the image untested, and says so

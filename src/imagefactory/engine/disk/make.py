@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from imagefactory.engine.sandbox import Sandbox
 from imagefactory.engine.tree import Tree
 
 Filesystem = Literal["ext4"]
+
+#: of the host, that write the disk
+PROGRAMS: Final = ("mkfs.ext4", "mkfs.vfat", "mmd", "mcopy")
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -51,26 +55,37 @@ class MakeDisk(Step):
         with _told_when_full(self.name), _working_in(folder, tree.sandbox):
             contents = ext4.measure(tree, folder=folder)
             layout = lay_out(contents, size=self.size, firmware=self.firmware, name=self.name)
-            disk = ext4.make(tree, layout=layout, ids=ids, epoch=epoch, folder=folder)
-            build.report(70)
+            with ThreadPoolExecutor(1) as beside:
+                loaders = beside.submit(_loaders, tree, layout, origin, ids, folder)
+                disk = ext4.make(tree, layout=layout, ids=ids, epoch=epoch, folder=folder)
+                build.report(70)
+                content, loader = loaders.result()
             with disk.open("r+b") as file:
                 file.truncate(layout.size)
-                if layout.esp:
-                    content = esp.make(
-                        efi_files(tree, ids),
-                        partition=layout.esp,
-                        ids=ids,
-                        epoch=epoch,
-                        sandbox=tree.sandbox,
-                        folder=folder,
-                    )
+                if content and layout.esp:
                     copy_in(content, file, at=layout.esp.start)
-                loader = BiosLoader.of(tree) if layout.bios else None
                 write_start(file, layout, ids=ids, loader=loader)
                 _hand_over(file)
             disk.rename(build.disk)
         sync_folder(build.scratch)
         build.note(format="raw", virtual_size=layout.size, firmware=str(self.firmware))
+
+
+def _loaders(
+    tree: Tree, layout: Layout, origin: Origin, ids: DiskIds, folder: Path
+) -> tuple[Path | None, BiosLoader | None]:
+    """The content of the EFI system partition, and what a BIOS starts: made beside the root."""
+    content = None
+    if layout.esp:
+        content = esp.make(
+            efi_files(tree, ids),
+            partition=layout.esp,
+            ids=ids,
+            epoch=origin.epoch,
+            sandbox=tree.sandbox,
+            folder=folder,
+        )
+    return content, BiosLoader.of(tree) if layout.bios else None
 
 
 def write_start(

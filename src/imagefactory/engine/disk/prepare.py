@@ -33,7 +33,9 @@ class PrepareBoot(Step):
 
     def run(self, build: Build) -> None:
         ids = Origin.of(build).ids(self.name)
-        with Tree.load(build).change("boot") as change:
+        with Tree.load(build).shared("boot", key=self.key) as change:
+            if change is None:
+                return
             found = grub.find(change)
             found.check(name=self.name, firmware=self.firmware)
             if not found.grows:
@@ -44,7 +46,6 @@ class PrepareBoot(Step):
                 kernel_arguments=self.kernel_arguments,
                 fstab=change.run(["sh", "-c", _READ_FSTAB], quiet=True),
             )
-            for path, text in files.items():
-                change.write(path, text.encode())
+            change.write_all({path: text.encode() for path, text in files.items()})
             grub.install(change, ids, firmware=self.firmware)
             grub.make_menu(change, ids)

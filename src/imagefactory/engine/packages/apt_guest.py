@@ -1,8 +1,9 @@
 """Installs packages inside a tree with its own dpkg and apt, in a way that leaves no traces."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from imagefactory.core.errors import BuildError, CommandFailed, PackageError
@@ -11,8 +12,9 @@ from imagefactory.engine.files import write_atomically
 from imagefactory.engine.objects import full_disk
 from imagefactory.engine.packages.deb822 import Stanza
 from imagefactory.engine.packages.dependencies import provided
-from imagefactory.engine.packages.package_files import PLACE, PackageFiles
+from imagefactory.engine.packages.package_files import PLACE, PROGRAMS, PackageFiles
 from imagefactory.engine.plan import Build, Report
+from imagefactory.engine.sandbox import GUEST_PATH
 from imagefactory.engine.tree import Change
 
 #: Nothing starts while packages are installed: the head of a script (Debian's policy-rc.d, see invoke-rc.d(8)).
@@ -52,11 +54,26 @@ unset INITRD
 export TMPDIR=/tmp
 for modules in /lib/modules/*; do
     version=${modules##*/}
-    kernel=/boot/vmlinuz-$version
-    if [ -e "$kernel" ] && [ ! -e "/boot/initrd.img-$version" ]; then
+    if [ -e "/boot/vmlinuz-$version" ] && [ ! -e "/boot/initrd.img-$version" ]; then
         update-initramfs -c -k "$version"
-        linux-update-symlinks upgrade "$version" "$kernel"
     fi
+done
+"""
+
+#: The rest of what they leave out, with an initramfs that was made elsewhere.
+_MADE: Final = "/run/initramfs"
+_ADOPT_INITRAMFS: Final = f"""
+unset INITRD
+if [ -d {_MADE} ]; then
+    cd {_MADE}
+    for file in boot/initrd.img-* var/lib/initramfs-tools/*; do
+        if [ -f "$file" ]; then cp --preserve=mode,ownership,timestamps "$file" "/$file"; fi
+    done
+fi
+for initramfs in /boot/initrd.img-*; do
+    version=${{initramfs#/boot/initrd.img-}}
+    [ -e "/boot/vmlinuz-$version" ] || continue
+    linux-update-symlinks upgrade "$version" "/boot/vmlinuz-$version"
 done
 """
 
@@ -108,6 +125,10 @@ class Guest:
         """Make the initramfs of each kernel that lacks one."""
         self.run(_INITRAMFS)
 
+    def adopt_initramfs(self, made: Path | None = None) -> None:
+        """Let the system boot with the initramfs of each kernel; `made` is a layer that has them."""
+        self.run(_ADOPT_INITRAMFS, binds={} if made is None else {made: _MADE})
+
     def tidy(self) -> None:
         """Remove what the installation left behind."""
         self.run(_TIDY)
@@ -143,18 +164,21 @@ class Guest:
         tools = replace(sandbox.tools, log=log)
         return replace(self, change=replace(self.change, sandbox=replace(sandbox, tools=tools)))
 
-    def run(self, script: str, *, quiet: bool = False) -> str:
+    def run(
+        self, script: str, *, quiet: bool = False, binds: Mapping[Path, str] | None = None
+    ) -> str:
         """Run a script in the tree, where nobody is asked anything and no service starts."""
         try:
             return self.change.run(
                 ["sh", "-euc", script],
-                binds={self.files.folder: PLACE},
+                binds={self.files.folder: PLACE, **(binds or {})},
                 env={
                     "DEBIAN_FRONTEND": "noninteractive",
                     "DEBCONF_NONINTERACTIVE_SEEN": "true",
                     "SYSTEMD_OFFLINE": "1",
                     **({"INITRD": "No"} if self.initramfs_later else {}),
                     "APT_CONFIG": f"{PLACE}/apt.conf",
+                    "PATH": f"{PROGRAMS}:{GUEST_PATH}",
                     "SOURCE_DATE_EPOCH": str(self.files.built),
                 },
                 quiet=quiet,

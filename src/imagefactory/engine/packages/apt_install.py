@@ -2,14 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from imagefactory.core.errors import CommandFailed, PackageError
-from imagefactory.core.lock import LockedPackage
+from imagefactory.core.lock import Lock, LockedPackage
+from imagefactory.engine.layers import ROOT_MODE
 from imagefactory.engine.packages.apt_guest import Guest, explained
 from imagefactory.engine.packages.apt_solver import requested_name
 from imagefactory.engine.packages.deb822 import Stanza
@@ -19,10 +21,7 @@ from imagefactory.engine.packages.package_files import PackageFiles, gather, you
 from imagefactory.engine.packages.parallel import ParallelInstall
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.sandbox import Sandbox
-from imagefactory.engine.tree import Change, Layers, Tree
-
-#: Raised whenever the same packages would give another base tree than before.
-RECIPE: Final = 1
+from imagefactory.engine.tree import Change, Tree
 
 #: Paths of packages come on standard input. `dpkg-deb -x` would replace the links of the merged /usr.
 _EXTRACT: Final = """
@@ -56,40 +55,69 @@ class InstallBase(Step):
 
     def run(self, build: Build) -> None:
         lock = read_lock(build)
-        present = youngest(build, lock.layer("base"), epoch=lock.epoch)
-        content = f"{RECIPE} {self.key} {present} {lock.key(layers=['base'])}"
+        packages = lock.layer("base")
+        present = youngest(build, packages, epoch=lock.epoch)
+        content = f"{self.key} {present} {lock.key(layers=['base'])}"
         key = hashlib.sha256(content.encode()).hexdigest()
-        layers = Layers(build=build)
-        layer = layers.find(key)
-        if layer is None:
-            with layers.create(key) as tree:
-                if tree is not None:
-                    self._make(build, tree, present)
-            layer = layers.find(key)
-        else:
-            build.tools.log(f"The base system is in the cache, as layer {key[:12]}")
-        assert layer is not None  # noqa: S101 - sealed just now, by us or by another build
-        Tree(build=build, layers=()).adopt(layer)
+        empty = Tree(build=build, layers=())
+        if self.parallel:
+            with empty.shared("unpacked", key=key, dated=False) as change:
+                if change is not None:
+                    with _installing(build, change, packages, present) as guest:
+                        watched = guest.watched(packages=len(packages), percents=range(10, 30))
+                        ParallelInstall(guest=watched, tree=change.upper).unpack()
+        below = Tree.load(build).below("base") if self.parallel else empty
+        with below.shared("base", key=key, dated=False) as change:
+            if change is not None:
+                with _installing(build, change, packages, present) as guest:
+                    self._make(guest, packages)
 
-    def _make(self, build: Build, tree: Path, present: int) -> None:
-        packages = read_lock(build).layer("base")
-        with _gathered(build, packages, present) as files, first_change(build, tree) as change:
-            guest = Guest(build=build, change=change, files=files, initramfs_later=True)
-            build.report(10, f"Installing {len(packages)} packages of the base system")
-            watched = guest.watched(packages=len(packages), percents=range(10, 75))
-            if self.parallel:
-                ParallelInstall(guest=watched, tree=tree).run()
-            else:
-                _bootstrap(watched, tree)
-                watched.install(packages)
-            guest.mark(packages, manual=asked_for(files.stanzas, ("apt", *self.packages)))
+    def _make(self, guest: Guest, packages: Sequence[LockedPackage]) -> None:
+        build = guest.build
+        watched = guest.watched(packages=len(packages), percents=range(30, 75))
+        if self.parallel:
+            set_up = ParallelInstall(guest=watched, tree=guest.change.upper).finish
+            guest.adopt_initramfs(_beside(guest, set_up))
+        else:
+            _bootstrap(watched, guest.change.upper)
+            watched.install(packages)
             build.report(75, "Making the initramfs")
             guest.make_initramfs()
-            build.report(95, "Checking the base system")
-            guest.tidy()
-            if unwanted := guest.check(packages):
-                msg = f'The package "{min(unwanted)}" is installed, and not in the lock'
-                raise PackageError(msg)
+            guest.adopt_initramfs()
+        guest.mark(packages, manual=asked_for(guest.files.stanzas, ("apt", *self.packages)))
+        build.report(95, "Checking the base system")
+        guest.tidy()
+        if unwanted := guest.check(packages):
+            msg = f'The package "{min(unwanted)}" is installed, and not in the lock'
+            raise PackageError(msg)
+
+
+def _beside(guest: Guest, set_up: Callable[[], None]) -> Path:
+    """Set up packages, and have the initramfs made of what they bring at the same time; its layer.
+
+    It is made of files that no package changes when it is set up, of which a test makes sure.
+    """
+    change = guest.change
+    sandbox, folder = change.sandbox, change.work.with_name("initramfs")
+    upper, work = folder / "tree", folder / "work"
+    for own in (folder, work):
+        sandbox.own(own)
+    sandbox.own(upper, mode=ROOT_MODE)
+    aside = replace(guest, change=replace(change, upper=upper, work=work))
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(aside.make_initramfs)
+        set_up()
+        made.result()
+    return upper
+
+
+@contextmanager
+def _installing(
+    build: Build, change: Change, packages: Sequence[LockedPackage], present: int
+) -> Iterator[Guest]:
+    build.report(10, f"Installing {len(packages)} packages of the base system")
+    with _gathered(build, packages, present) as files:
+        yield Guest(build=build, change=change, files=files, initramfs_later=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,23 +134,29 @@ class InstallPackages(Step):
 
     def run(self, build: Build) -> None:
         lock = read_lock(build)
-        packages, base = lock.layer("packages"), lock.layer("base")
+        packages = lock.layer("packages")
         if not packages and not self.packages:
             return
         build.report(0, f"Installing {len(packages)} packages")
         present = youngest(build, lock.packages, epoch=lock.epoch)
-        with (
-            _gathered(build, packages, present) as files,
-            Tree.load(build).change("packages") as change,
-        ):
-            guest = Guest(build=build, change=change, files=files)
-            names = {requested_name(request) for request in self.packages}
-            manual = asked_for(files.stanzas, names) | (names & {package.name for package in base})
-            guest.watched(packages=len(packages), percents=range(85)).install(packages)
-            guest.mark(packages, manual=manual)
-            guest.tidy()
-            guest.check(packages)
-            guest.demand(names)
+        content = f"{self.key} {present} {lock.key()}"
+        key = hashlib.sha256(content.encode()).hexdigest()
+        with Tree.load(build).shared("packages", key=key, dated=False) as change:
+            if change is None:
+                return
+            with _gathered(build, packages, present) as files:
+                self._install(build, change, files, lock)
+
+    def _install(self, build: Build, change: Change, files: PackageFiles, lock: Lock) -> None:
+        packages, base = lock.layer("packages"), lock.layer("base")
+        guest = Guest(build=build, change=change, files=files)
+        names = {requested_name(request) for request in self.packages}
+        manual = asked_for(files.stanzas, names) | (names & {package.name for package in base})
+        guest.watched(packages=len(packages), percents=range(85)).install(packages)
+        guest.mark(packages, manual=manual)
+        guest.tidy()
+        guest.check(packages)
+        guest.demand(names)
 
 
 @contextmanager
@@ -135,18 +169,6 @@ def _gathered(
         yield gather(build, packages, folder, built=present)
     finally:
         Sandbox(state=build.state, tools=build.tools).remove(folder)
-
-
-@contextmanager
-def first_change(build: Build, tree: Path) -> Iterator[Change]:
-    """The change that makes a tree out of nothing: there are no layers below it."""
-    sandbox = Sandbox(state=build.state, tools=build.tools)
-    work = tree.with_name("work")
-    sandbox.own(work)
-    try:
-        yield Change(sandbox=sandbox, below=(), upper=tree, work=work)
-    finally:
-        sandbox.remove(work)
 
 
 def _essential(stanzas: Sequence[Stanza]) -> list[Stanza]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from imagefactory.core.template import Repository
+from imagefactory.engine.customize import keyed
 from imagefactory.engine.packages.apt import repository_sources
 from imagefactory.engine.packages.apt_sources import (
     SUFFIXES,
@@ -43,7 +44,11 @@ class AddRepositories(Step):
     def run(self, build: Build) -> None:
         archive = self.archive.only(present_sources(build))
         sources = repository_sources(self.repositories, build.keyrings)
-        with Tree.load(build).change("repositories") as change:
+        keyrings = [Path(one.keyring).read_bytes() for one in sources if one.keyring is not None]
+        key = keyed(self.key, [archive.stanzas().encode(), *keyrings])
+        with Tree.load(build).shared("repositories", key=key, dated=False) as change:
+            if change is None:
+                return
             change.write(f"{_LISTS}/{self.name}.sources", archive.stanzas().encode())
             for repository, source in zip(self.repositories, sources, strict=True):
                 keyring = None
@@ -75,7 +80,10 @@ class RemoveRepositories(Step):
             for one in passing
             for path in (_list(one), *(f"{_KEYRINGS}/{_file_name(one)}{end}" for end in SUFFIXES))
         ]
-        with Tree.load(build).change("repositories-removed") as change:
+        tree = Tree.load(build)
+        with tree.shared("repositories-removed", key=self.key, dated=False) as change:
+            if change is None:
+                return
             change.run(["sh", "-euc", 'rm -f -- "$@"; rm -rf /var/lib/apt/lists/*', "sh", *paths])
 
 

@@ -15,7 +15,6 @@ from imagefactory.engine.download import objects_of
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.objects import full_disk, room_at
 from imagefactory.engine.packages.apt_guest import Counting
-from imagefactory.engine.packages.apt_install import first_change
 from imagefactory.engine.packages.apt_metadata import link_or_copy
 from imagefactory.engine.packages.dnf_sources import (
     Distribution,
@@ -27,10 +26,7 @@ from imagefactory.engine.packages.dnf_verify import file_name, verify
 from imagefactory.engine.packages.locked import read_lock
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.sandbox import TREE, Sandbox
-from imagefactory.engine.tree import Change, Layers, Tree
-
-#: Raised whenever the same packages would give another base tree than before.
-RECIPE: Final = 1
+from imagefactory.engine.tree import Change, Tree
 
 #: Where dnf sees the folder with the package files.
 _PLACE: Final = "/mnt/files"
@@ -125,19 +121,11 @@ class InstallRpmBase(_Install):
 
     def run(self, build: Build) -> None:
         lock = read_lock(build)
-        content = f"{RECIPE} {self.key} {lock.key(layers=['base'])}"
+        content = f"{self.key} {lock.key(layers=['base'])}"
         key = hashlib.sha256(content.encode()).hexdigest()
-        layers = Layers(build=build)
-        if layers.find(key) is None:
-            with layers.create(key) as tree:
-                if tree is not None:
-                    with first_change(build, tree) as change:
-                        self._install(build, change, lock.layer("base"))
-        else:
-            build.tools.log(f"The base system is in the cache, as layer {key[:12]}")
-        layer = layers.find(key)
-        assert layer is not None  # noqa: S101 - sealed just now, by us or by another build
-        Tree(build=build, layers=()).adopt(layer)
+        with Tree(build=build, layers=()).shared("base", key=key) as change:
+            if change is not None:
+                self._install(build, change, lock.layer("base"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from imagefactory.engine.files import write_atomically
 from imagefactory.engine.plan import Build, Step
 
 NAME: Final = "lock.json"
-_SOURCES: Final = "sources.json"
+SOURCES: Final = "sources.json"
 
 #: What a package's name, version, architecture, digest and layer look like (Debian Policy 5.6, rpm-version(7)).
 _FORMS: Final = tuple(
@@ -48,13 +48,13 @@ def write_lock(build: Build, lock: Lock) -> None:
 
 def present_sources(build: Build) -> set[str] | None:
     """The names of the distribution's sources that its archive has; None when nobody has looked."""
-    path = build.scratch / _SOURCES
+    path = build.scratch / SOURCES
     return set(json.loads(path.read_text())) if path.exists() else None
 
 
 def write_present_sources(build: Build, names: Iterable[str]) -> None:
     """Remember which of the distribution's sources there are."""
-    write_atomically(build.scratch / _SOURCES, json.dumps(sorted(names)))
+    write_atomically(build.scratch / SOURCES, json.dumps(sorted(names)))
 
 
 def checked(lock: Lock) -> Lock:

@@ -36,6 +36,12 @@ DPkg::Use-Pty "false";
 """
 
 
+#: Scripts of packages ask ischroot(1) whether they run on the system that they change, which they do not: there
+#: would be an init to tell, and a second to wait for it. It knows chroots alone, and this is a namespace.
+PROGRAMS: Final = f"{PLACE}/bin"
+_ISCHROOT: Final = "#!/bin/sh\nexit 0\n"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackageFiles:
     """A folder with package files, an index of them, and the configuration of the apt that reads it."""
@@ -98,6 +104,8 @@ def _gather(
     write_atomically(folder / "Packages", "".join(map(dumps, index)))
     write_atomically(folder / "sources.list", f"deb [trusted=yes] file:{PLACE} ./\n")
     write_atomically(folder / "apt.conf", _CONFIGURATION)
+    write_atomically(folder / "bin" / "ischroot", _ISCHROOT, mode=0o755)
+    (folder / "bin").chmod(0o755)
     return PackageFiles(folder=folder, stanzas=index, controls=controls, built=built)
 
 

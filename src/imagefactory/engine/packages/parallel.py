@@ -81,19 +81,35 @@ dpkg --force-unsafe-io --force-confold --configure --pending
 class ParallelInstall:
     """Installs packages into an empty tree, and honours what dpkg's own order promises them.
 
-    First come the essential packages, and all that others need before they are unpacked
-    (`Pre-Depends`): nobody can run a script before these are there. Of the others the preinst scripts
-    run, with the first ones set up; then they are unpacked, and dpkg sets up all that is pending and
+    First come the essential packages with apt, then all that others need before they are unpacked
+    (`Pre-Depends`): nobody can run a script before these are there. Of each lot after the first the preinst
+    scripts run, with those before it set up; then it is unpacked, and dpkg sets up all that is pending and
     runs the triggers. A package with something in it that only dpkg knows is unpacked by dpkg.
     """
 
     guest: Guest
     tree: Path  #: empty; its parent folder is the inner root's too
 
-    def run(self) -> None:
-        """Install all of the guest's package files. `PackageError` names one that fails."""
+    def unpack(self) -> None:
+        """Unpack all of the guest's package files, and set up those that others need for it.
+
+        `PackageError` names one that fails.
+        """
         packages = [Unpacked.of(files) for files in self.guest.files.controls.values()]
-        first, rest = stages(packages)
+        first, *others = stages(packages)
+        self._install_first(first)
+        early, rest = others
+        self._unpack_lot(early, before=first)
+        self._set_up(early)
+        self._unpack_lot(rest, before=[*first, *early])
+
+    def finish(self) -> None:
+        """Set up what `unpack` has left, in a layer on its own or in the same."""
+        packages = [Unpacked.of(files) for files in self.guest.files.controls.values()]
+        *_, rest = stages(packages)
+        self._set_up(rest)
+
+    def _install_first(self, first: Sequence[Unpacked]) -> None:
         self._host(_LINKS, cwd=self.tree)
         database = {"diversions": "", "statoverride": "", "status": ""}
         self._store({f"{dpkg.FOLDER}/{name}": text for name, text in database.items()})
@@ -104,17 +120,18 @@ class ParallelInstall:
         self._note(first, (), paths)
         self._run_preinst(in_order(first))
         self.guest.run(_CONFIGURE_FIRST)
-        self._install_rest(rest, first)
 
-    def _install_rest(self, rest: Sequence[Unpacked], first: Sequence[Unpacked]) -> None:
-        ours = [package for package in rest if package.plain]
-        theirs = [package for package in rest if not package.plain]
-        for package in theirs:
-            self.guest.build.tools.log(f'The package "{package.name}" is unpacked by dpkg itself')
+    def _unpack_lot(self, lot: Sequence[Unpacked], *, before: Sequence[Unpacked]) -> None:
+        ours = [package for package in lot if package.plain]
         self._store_info(ours)
         self._run_preinst(in_order(ours))
-        self._note(ours, first, self._unpack(ours))
+        self._note(ours, before, self._unpack(ours))
         self.guest.run(_OVERRIDE)
+
+    def _set_up(self, lot: Sequence[Unpacked]) -> None:
+        theirs = [package for package in lot if not package.plain]
+        for package in theirs:
+            self.guest.build.tools.log(f'The package "{package.name}" is unpacked by dpkg itself')
         files = self.guest.files
         self.guest.hand_in("unpack", [files.path(files.stanza(one.name)) for one in theirs])
         self.guest.run(_CONFIGURE)
@@ -207,14 +224,21 @@ class ParallelInstall:
             raise explained(error) from error
 
 
-def stages(packages: Sequence[Unpacked]) -> tuple[list[Unpacked], list[Unpacked]]:
-    """The packages without which no script runs or must not run yet, and the others."""
+def stages(packages: Sequence[Unpacked]) -> list[list[Unpacked]]:
+    """The packages that every system has, those that must be set up before others are unpacked, all others.
+
+    The first are set up before systemd is there, as wherever else a system begins: scripts look for it.
+    """
     stanzas: list[Stanza] = [package.stanza for package in packages]
-    roots = [one["Package"] for one in stanzas if one.get("Essential") == "yes"]
-    roots += [name for one in stanzas for name in relation_names(one.get("Pre-Depends", ""))]
+    roots = [one["Package"] for one in stanzas if one.get("Essential") == "yes"] + ["apt"]
+    early = [name for one in stanzas for name in relation_names(one.get("Pre-Depends", ""))]
     needed = {stanza["Package"] for stanza in closure(stanzas, roots)}
-    first = [package for package in packages if package.name in needed]
-    return first, [package for package in packages if package.name not in needed]
+    sooner = {stanza["Package"] for stanza in closure(stanzas, [*roots, *early])}
+    lots: list[list[Unpacked]] = [[], [], []]
+    for package in packages:
+        place = 0 if package.name in needed else 1 if package.name in sooner else 2
+        lots[place].append(package)
+    return lots
 
 
 def in_order(packages: Sequence[Unpacked]) -> list[Unpacked]:
