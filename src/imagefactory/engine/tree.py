@@ -176,10 +176,10 @@ class Tree:
             self.sandbox.remove(old)
         for folder in (layer.parent, partial, partial / "work"):
             self.sandbox.own(folder)
-        self.sandbox.own(partial / "upper", mode=ROOT_MODE)
+        self.sandbox.own(partial / "tree", mode=ROOT_MODE)
         try:
-            yield _change(below, upper=partial / "upper", work=partial / "work")
-            (partial / "upper").rename(layer)
+            yield _change(below, upper=partial / "tree", work=partial / "work")
+            (partial / "tree").rename(layer)
         finally:
             self.sandbox.remove(partial)
         below.adopt(layer, name=name)
