@@ -100,7 +100,7 @@ def _peers(disk: Path, folder: Path) -> Mapping[str, Work]:
     return {
         "qcow2": _qemu("qcow2", disk, folder, *quick),
         "vmdk": _qemu("vmdk", disk, folder, "-o", "subformat=streamOptimized"),
-        "tar.gz": Work(name="tar | pigz", command=["sh", "-c", packed], written=(archive,)),
+        "tar.gz": Work(name="tar, pigz", command=["sh", "-c", packed], written=(archive,)),
         "qcow2 zstd": _qemu("qcow2", disk, folder, *quick, "-o", "compression_type=zstd"),
         "raw zstd": Work(
             name="zstd -T0",
