@@ -1,6 +1,8 @@
 """The same packages through the peers that promise nothing to us: who works here, and how long it takes."""
 
+import subprocess
 from dataclasses import asdict
+from pathlib import Path
 
 from benchmarks import efforts, ours, peers, results, tables
 from benchmarks.chroot import Chroot
@@ -27,6 +29,7 @@ def measure(runs: int) -> None:
             try:
                 efforts.once(work)  # fills the mirror's folder
             except BuildError as error:
+                _detach(work)
                 shown[name] = f"does not work here: {error}"
             else:
                 works[name] = work
@@ -46,3 +49,19 @@ def measure(runs: int) -> None:
         },
         text=tables.of_efforts(shown),
     )
+
+
+def _detach(work: Work) -> None:
+    """Free the loop devices that a failed program has left."""
+    for path in work.written:
+        asked: list[str | Path] = [
+            "losetup",
+            "--noheadings",
+            "--output",
+            "NAME",
+            "--associated",
+            path,
+        ]
+        told = subprocess.run(asked, capture_output=True, text=True, check=False)
+        for device in told.stdout.split():
+            subprocess.run(["losetup", "--detach", device], check=False)

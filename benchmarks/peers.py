@@ -79,6 +79,8 @@ _KIWI: Final = """<?xml version="1.0" encoding="utf-8"?>
 def mkosi(chroot: Chroot, mirror: Mirror, *, lock: Lock, folder: Path, added: str = "") -> Work:
     """From nothing but its package cache; with a package `added`, on the tree that it has kept."""
     work = _folder(folder / ("mkosi-added" if added else "mkosi"))
+    # What it has kept names the mirror by its port, which is another each time.
+    shutil.rmtree(work / "cached", ignore_errors=True)
     for name in ("out", "cached", "packages", "space", "sandbox/etc/apt/sources.list.d"):
         (work / name).mkdir(parents=True, exist_ok=True)
     apt = work / "sandbox/etc/apt"
