@@ -70,7 +70,7 @@ _META: Final[Mapping[str, Sequence[str]]] = {
     "dnf": (),
     "dracut": ("dracut-core",),
     "dracut-config-generic": (),
-    "filesystem": (),
+    "filesystem": ("grep", "sed", "mawk", "gzip", "tar", "libc-bin", "diffutils", "hostname"),
     "glibc-minimal-langpack": (),
     "grub2-efi-x64": (),
     "grub2-pc": (),

@@ -88,7 +88,6 @@ DISTRIBUTION = Distribution(
     url=URL,
     parts=(Part(name="fedora"), Part(name="updates", path="../updates", optional=True)),
     keys="/nowhere",
-    guest_keys="/nowhere",
     signed_index=True,
 )
 
@@ -181,5 +180,4 @@ def install(world: World, *, signed: bool) -> None:
         release="42",
         database="/usr/lib/sysimage/rpm",
         repositories=extra(signed=signed),
-        packages=("greeting",),
     ).run(world.build)

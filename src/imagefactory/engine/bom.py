@@ -87,3 +87,36 @@ class DescribePackages(Step):
             output = tree.run(["sh", "-c", self.extra_command], quiet=True)
             packages = with_extras(names, output)
         return render(Icicle(description=self.description, packages=packages))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribeRpmPackages(Step):
+    """Writes the ICICLE of an RPM family tree into the artifacts (`icicle.xml`), and its inventory.
+
+    Its packages are the lines of `rpm -qa`, which the guest's own rpm prints. The lines of the
+    template's `extra_command` are attached in the same order.
+    """
+
+    weight = 1
+
+    description: str | None = None  #: the template's
+    extra_command: str | None = None
+    enabled: bool = True  #: parameter `generate_icicle`
+
+    @property
+    def activity(self) -> str:
+        return "Listing packages"
+
+    def run(self, build: Build) -> None:
+        text = self._icicle(build) if self.enabled else DISABLED
+        write_atomically(build.artifacts / NAME, text)
+        write_inventory(build)
+
+    def _icicle(self, build: Build) -> str:
+        tree = Tree.load(build)
+        names = tree.run(["rpm", "-qa"], quiet=True).splitlines()
+        packages = tuple(InstalledPackage(name=name) for name in names)
+        if self.extra_command is not None:
+            output = tree.run(["sh", "-c", self.extra_command], quiet=True)
+            packages = with_extras(names, output)
+        return render(Icicle(description=self.description, packages=packages))

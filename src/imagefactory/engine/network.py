@@ -22,6 +22,8 @@ _LINK: Final = """
 file=/etc/resolv.conf
 [ -e "$file" ] || [ -L "$file" ] || ln -s ../run/systemd/resolve/stub-resolv.conf "$file"
 """
+_NETWORK_MANAGER: Final = "NetworkManager.service"
+_HAS_NETWORK_MANAGER: Final = f"[ ! -e /usr/lib/systemd/system/{_NETWORK_MANAGER} ] || echo yes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +41,23 @@ class SetUpNetwork(Step):
             change.write(_FILE, _CONTENT.encode())
             change.run(["systemctl", "enable", *_SERVICES])
             change.run(["sh", "-euc", _LINK])
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnableNetwork(Step):
+    """NetworkManager, which asks for addresses on every Ethernet device; else as `SetUpNetwork` does.
+
+    The RPM family's own way: most of its releases have no systemd-networkd.
+    """
+
+    @property
+    def activity(self) -> str:
+        return "Setting up the network"
+
+    def run(self, build: Build) -> None:
+        tree = Tree.load(build)
+        if not tree.run(["sh", "-c", _HAS_NETWORK_MANAGER], quiet=True):
+            SetUpNetwork().run(build)
+            return
+        with tree.change("network") as change:
+            change.run(["systemctl", "enable", _NETWORK_MANAGER])

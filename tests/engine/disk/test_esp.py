@@ -18,20 +18,20 @@ PARTITION = Partition(number=15, start=2 * MIB, size=64 * MIB)
 
 
 def test_the_signed_chain_stands_where_firmware_and_upgrades_look() -> None:
-    places = esp.sources(signed=True, vendor="debian")
+    places = esp.sources(signed=True, vendor="debian", folder="/boot/grub")
     assert places["EFI/BOOT/BOOTX64.EFI"] == "/usr/lib/shim/shimx64.efi.signed"
     assert places["EFI/BOOT/grubx64.efi"] == places["EFI/debian/grubx64.efi"]
     assert "EFI/debian/shimx64.efi" in places
 
 
 def test_an_unsigned_system_starts_from_its_own_image() -> None:
-    places = esp.sources(signed=False, vendor="debian")
+    places = esp.sources(signed=False, vendor="debian", folder="/boot/grub")
     assert set(places.values()) == {"/boot/grub/x86_64-efi/core.efi"}
     assert set(places) == {"EFI/BOOT/BOOTX64.EFI", "EFI/debian/grubx64.efi"}
 
 
 def test_grub_is_led_from_the_partition_to_its_menu_on_the_root() -> None:
-    (place, text), *_ = esp.redirect(IDS, vendor="debian").items()
+    (place, text), *_ = esp.redirect(IDS, vendor="debian", folder="/boot/grub").items()
     assert place == "EFI/debian/grub.cfg"
     assert text.decode().splitlines() == [
         f"search.fs_uuid {IDS.filesystem} root",

@@ -13,7 +13,7 @@ from imagefactory.engine.sandbox import Sandbox
 # The signed GRUB reads a file of this content from the folder that its distribution built into it.
 _REDIRECT: Final = """\
 search.fs_uuid {filesystem} root
-set prefix=($root)'/boot/grub'
+set prefix=($root)'{folder}'
 configfile $prefix/grub.cfg
 """
 
@@ -27,15 +27,17 @@ while [ $# -gt 0 ]; do mcopy -i "$image" "$1" "::$2"; shift 2; done
 """
 
 
-def sources(*, signed: bool, vendor: str) -> Mapping[str, str]:
-    """Place in the partition -> file of the tree. `vendor` is the `ID` of the tree's `os-release`.
+def sources(*, signed: bool, vendor: str, folder: str) -> Mapping[str, str]:
+    """Place in the partition -> file of the tree. `vendor` is the `ID` of the tree's `os-release`, and `folder`
+    is GRUB's.
 
     Firmware that was told nothing looks into `EFI/BOOT` (UEFI specification 2.10, section 3.5.1.1); the
     vendor's folder is where the system's own `grub-install` puts newer ones.
     """
     own = f"EFI/{vendor}"
     if not signed:
-        return {"EFI/BOOT/BOOTX64.EFI": grub.CORE_EFI, f"{own}/grubx64.efi": grub.CORE_EFI}
+        core = f"{folder}/{grub.CORE_EFI}"
+        return {"EFI/BOOT/BOOTX64.EFI": core, f"{own}/grubx64.efi": core}
     return {
         "EFI/BOOT/BOOTX64.EFI": grub.SHIM,
         "EFI/BOOT/grubx64.efi": grub.SIGNED_GRUB,
@@ -46,9 +48,10 @@ def sources(*, signed: bool, vendor: str) -> Mapping[str, str]:
     }
 
 
-def redirect(ids: DiskIds, *, vendor: str) -> Mapping[str, bytes]:
+def redirect(ids: DiskIds, *, vendor: str, folder: str) -> Mapping[str, bytes]:
     """The file by which a GRUB in the partition finds its menu on the root."""
-    return {f"EFI/{vendor}/grub.cfg": _REDIRECT.format(filesystem=ids.filesystem).encode()}
+    text = _REDIRECT.format(filesystem=ids.filesystem, folder=folder)
+    return {f"EFI/{vendor}/grub.cfg": text.encode()}
 
 
 def make(

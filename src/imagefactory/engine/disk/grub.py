@@ -16,10 +16,14 @@ MKCONFIG: Final = "/usr/sbin/grub-mkconfig"
 PC_KERNEL: Final = "/usr/lib/grub/i386-pc/kernel.img"
 EFI_KERNEL: Final = "/usr/lib/grub/x86_64-efi/kernel.img"
 
-#: where `grub-install` leaves them too
-BOOT_IMAGE: Final = "/boot/grub/i386-pc/boot.img"
-CORE_IMAGE: Final = "/boot/grub/i386-pc/core.img"
-CORE_EFI: Final = "/boot/grub/x86_64-efi/core.efi"
+#: below GRUB's folder, where `grub-install` leaves them too
+BOOT_IMAGE: Final = "i386-pc/boot.img"
+CORE_IMAGE: Final = "i386-pc/core.img"
+CORE_EFI: Final = "x86_64-efi/core.efi"
+
+_FOLDER: Final = "/boot/grub"
+#: what the RPM family calls it
+FOLDER_2: Final = "/boot/grub2"
 
 #: the chain that Secure Boot firmware accepts
 SHIM: Final = "/usr/lib/shim/shimx64.efi.signed"
@@ -143,6 +147,12 @@ def find(guest: Guest) -> Found:
     wanted = [MKIMAGE, MKCONFIG, PC_KERNEL, EFI_KERNEL, *sorted(_SIGNED), REPART_PROGRAM]
     listing = guest.run(["sh", "-c", _FOUND, "sh", *wanted], quiet=True)
     return Found(paths=frozenset(listing.splitlines()))
+
+
+def folder(guest: Guest) -> str:
+    """Where the tree's GRUB has its menu and modules."""
+    script = f"[ ! -e {FOLDER_2}/grub.cfg ] || echo yes"
+    return FOLDER_2 if guest.run(["sh", "-c", script], quiet=True) else _FOLDER
 
 
 def install(guest: Guest, ids: DiskIds, *, firmware: Firmware) -> None:

@@ -25,7 +25,7 @@ GRUB_SERIAL_COMMAND="serial --unit=0 --speed=115200"
 GRUB_DISABLE_OS_PROBER=true
 """
 
-_REPART: Final = """\
+REPART_TEXT: Final = """\
 # Written when this image was built: the root grows with the disk.
 [Partition]
 Type=root
@@ -41,7 +41,7 @@ def boot_files(
     files = {
         FSTAB: fstab_of(ids, firmware=firmware, old=fstab),
         GRUB_DEFAULTS: grub_defaults(kernel_arguments),
-        REPART: _REPART,
+        REPART: REPART_TEXT,
     }
     if firmware is Firmware.BOTH:
         files[GRUB_CLOUD_FLAG] = ""

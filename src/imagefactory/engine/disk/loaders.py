@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final, Self
 
 from imagefactory.core.errors import BuildError
@@ -11,6 +12,10 @@ from imagefactory.engine.disk import esp, grub
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.tree import Tree
 
+_ESP: Final = "/boot/efi"
+_DEFAULT: Final = f"{_ESP}/EFI/BOOT/BOOTX64.EFI".upper()
+_DEPTH: Final = 4  # slashes of /boot/efi/EFI/<vendor>
+_PLACED: Final = f"[ ! -d {_ESP}/EFI ] || find {_ESP}/EFI -type f"
 _LINE: Final = 64 << 10  # characters; many short lines take longer to read than to make
 _READ: Final = f'for path; do base64 --wrap={_LINE} "$path"; echo; done'
 _ID: Final = re.compile(r"^ID=[\"']?([a-z0-9._-]+)", re.MULTILINE)  # os-release(5)
@@ -25,17 +30,30 @@ class BiosLoader:
 
     @classmethod
     def of(cls, tree: Tree) -> Self:
-        files = read(tree, [grub.BOOT_IMAGE, grub.CORE_IMAGE])
-        return cls(boot=files[grub.BOOT_IMAGE], core=files[grub.CORE_IMAGE])
+        folder = grub.folder(tree)
+        boot, core = f"{folder}/{grub.BOOT_IMAGE}", f"{folder}/{grub.CORE_IMAGE}"
+        files = read(tree, [boot, core])
+        return cls(boot=files[boot], core=files[core])
 
 
 def efi_files(tree: Tree, ids: DiskIds) -> Mapping[str, bytes]:
-    """What the EFI system partition holds, by place: the signed chain where the tree has it."""
+    """What the EFI system partition holds, by place: the signed chain where the tree has it.
+
+    Packages of the RPM family put theirs where the partition will be mounted.
+    """
+    folder = grub.folder(tree)
+    placed = tree.run(["sh", "-c", _PLACED], quiet=True).splitlines()
+    if any(path.upper() == _DEFAULT for path in placed):
+        files = read(tree, placed)
+        vendors = {PurePosixPath(path).parts[4] for path in placed if path.count("/") > _DEPTH}
+        redirects = [esp.redirect(ids, vendor=vendor, folder=folder) for vendor in vendors]
+        loaders = {path.removeprefix(f"{_ESP}/"): data for path, data in files.items()}
+        return {**loaders, **{place: text for one in redirects for place, text in one.items()}}
     vendor = _vendor(tree)
-    sources = esp.sources(signed=grub.find(tree).signed, vendor=vendor)
+    sources = esp.sources(signed=grub.find(tree).signed, vendor=vendor, folder=folder)
     files = read(tree, sorted(set(sources.values())))
     loaders = {place: files[path] for place, path in sources.items()}
-    return {**loaders, **esp.redirect(ids, vendor=vendor)}
+    return {**loaders, **esp.redirect(ids, vendor=vendor, folder=folder)}
 
 
 def read(tree: Tree, paths: Iterable[str]) -> Mapping[str, bytes]:

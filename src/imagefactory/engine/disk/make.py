@@ -12,6 +12,7 @@ from typing import IO, ClassVar, Final, Literal
 from imagefactory.core.errors import CommandFailed, SpaceError
 from imagefactory.engine.disk import bios, esp, ext4, gpt
 from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.disk.labels import label
 from imagefactory.engine.disk.layout import DEFAULT_SIZE, SECTOR, Firmware, Layout, lay_out
 from imagefactory.engine.disk.loaders import BiosLoader, efi_files
 from imagefactory.engine.disk.origin import Origin
@@ -58,6 +59,7 @@ class MakeDisk(Step):
             with ThreadPoolExecutor(1) as beside:
                 loaders = beside.submit(_loaders, tree, layout, origin, ids, folder)
                 disk = ext4.make(tree, layout=layout, ids=ids, epoch=epoch, folder=folder)
+                label(tree, offset=layout.root.start, disk=disk, epoch=epoch)
                 build.report(70)
                 content, loader = loaders.result()
             with disk.open("r+b") as file:

@@ -134,8 +134,6 @@ class InstallRpmPackages(_Install):
 
     weight = 15
 
-    packages: tuple[str, ...] = ()  #: the template's, as in `ResolveDnf`
-
     @property
     def activity(self) -> str:
         return "Installing packages"

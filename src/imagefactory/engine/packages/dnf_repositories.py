@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from imagefactory.core.template import Repository
-from imagefactory.engine.packages.dnf_sources import Distribution, section, template_sources
+from imagefactory.engine.packages.dnf_sources import section, template_sources
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.tree import Tree
 
@@ -22,7 +22,6 @@ class AddRpmRepositories(Step):
 
     weight = 1
 
-    distribution: Distribution
     repositories: tuple[Repository, ...] = ()
 
     @property

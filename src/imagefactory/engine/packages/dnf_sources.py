@@ -39,7 +39,6 @@ class Distribution:
     url: str  #: as the template names it
     parts: tuple[Part, ...]
     keys: str  #: file of the host, unless the configuration's `keyrings` name another
-    guest_keys: str  #: file of the guest that its dnf verifies with
     signed_index: bool = False
 
     @property
