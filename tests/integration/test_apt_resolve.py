@@ -120,6 +120,17 @@ def test_a_keyring_of_the_configuration_stands_in_for_the_distributions(
     assert resolve(known, unknown)["base"] == BASE
 
 
+def test_only_a_snapshot_may_have_expired(
+    build: Build, archive: Archive, site: Site, key: Key
+) -> None:
+    past = "Fri, 06 Nov 2020 08:08:01 UTC"
+    publish(site, SYSTEM, suite="stable", key=key, Valid_Until=past)
+    assert "it has expired" in str(refusal(build, archive))
+    elsewhere = replace(build, snapshots=(f"{HOST}/other",))
+    assert "it has expired" in str(refusal(elsewhere, archive))
+    assert resolve(replace(build, snapshots=(HOST,)), archive)["base"] == BASE
+
+
 def test_recommendations_can_be_left_out(build: Build, archive: Archive) -> None:
     layers = resolve(build, archive, packages=("editor",), recommends=False)
     assert layers["packages"] == ["editor", "editor-data"]

@@ -25,6 +25,7 @@ AARCH64: Final = 183
 #: os-release(5) of some systems -> the name and version that templates give them
 SYSTEMS: Final[Mapping[str, tuple[str, str]]] = {
     'ID=debian\nVERSION_ID="12"\n': ("Debian", "12"),
+    "ID=debian\nVERSION_CODENAME=forky\n": ("Debian", "sid"),
     'NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\n': ("Ubuntu", "24.04"),
     'ID="rhel"\nVERSION_ID="9.4"\n': ("RHEL-9", "4"),
     'ID="centos"\nVERSION_ID="10"\n': ("RHEL-10", "0"),
@@ -77,7 +78,7 @@ def adopt(factory: Factory, disk: Path) -> BaseImage:
     return Adoption(workshop=factory.workshop, tools=Tools())(disk)
 
 
-@pytest.mark.parametrize("release", SYSTEMS, ids=lambda release: SYSTEMS[release][0])
+@pytest.mark.parametrize("release", SYSTEMS, ids=lambda release: "-".join(SYSTEMS[release]))
 def test_a_disk_gets_a_template_that_names_its_system(
     release: str, config: Config, tmp_path: Path
 ) -> None:

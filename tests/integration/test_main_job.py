@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,8 @@ from imagefactory.engine.boot.request import Boot, Login
 from imagefactory.engine.command import Tools
 from servers.openstack import USER, OpenStackServers
 
+ARCHIVE = "http://mirror.example.org/debian"
+SECURITY = f"{ARCHIVE}-security"
 PASSWORD = "a secret & a password"
 PROXY = ("10.0.2.100", 3128)
 GIB = 1 << 30
@@ -97,12 +99,19 @@ class Built:
         return {name: result.output.strip() for name, result in zip(COMMANDS, results, strict=True)}
 
 
+def without_security(config: Config) -> Config:
+    """For a release whose support has ended: mirrors drop its updates before their index."""
+    return replace(config, mirrors={**config.mirrors, SECURITY: config.mirrors[ARCHIVE] + "/gone"})
+
+
 SLOW = tuple(pytest.param(version, marks=pytest.mark.slow) for version in ("11", "sid"))
 
 
 @pytest.fixture(scope="module", params=["12", "13", *SLOW])
 def built(request: pytest.FixtureRequest, config: Config, template: str) -> Built:
     before = Host.now()
+    if request.param == "11":
+        config = without_security(config)
     with open_factory(config, in_process=True) as factory:
         asked = factory.create_base_image(
             template=filled(template, VERSION=request.param), parameters={"boot_test": False}

@@ -95,7 +95,7 @@ def _named(found: Found) -> tuple[str, str]:
         case "fedora":
             return "Fedora", major
         case "debian":
-            return "Debian", major
+            return "Debian", major or "sid"  # which has no version, and neither has testing
         case "ubuntu" if re.fullmatch(r"\d+\.\d+", found.version):
             return "Ubuntu", f"{int(major)}.{int(minor):02d}"
         case other:

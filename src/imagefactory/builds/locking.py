@@ -47,6 +47,7 @@ def resolve(
         report=_unreported,
         mirrors=config.mirrors,
         keyrings=config.keyrings,
+        snapshots=config.snapshots,
     )
     with claim(scratch.folder):
         try:

@@ -156,6 +156,7 @@ class Making:
             other=self._other,
             mirrors=config.mirrors,
             keyrings=config.keyrings,
+            snapshots=config.snapshots,
             reuse=Parameters(image.parameters or {}).boolean("reuse", default=True),
             cleanup=cleanup,
         )

@@ -88,6 +88,7 @@ class Config:
     keyrings: Mapping[str, str] = field(
         default_factory=dict
     )  #: URL prefix -> keyring file of its owner
+    snapshots: tuple[str, ...] = ()  #: URL prefixes of archives that stay as they once were
     callback_secrets: Mapping[str, Secret] = field(
         default_factory=dict
     )  #: URL prefix of receivers -> what signs the callbacks to them

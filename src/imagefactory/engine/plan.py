@@ -58,6 +58,7 @@ class Build:
     other: Callable[[str], Other] = _nobody  #: an image by its id; `BuildError` when there is none
     mirrors: Mapping[str, str] = field(default_factory=dict)  #: URL prefix -> used instead
     keyrings: Mapping[str, str] = field(default_factory=dict)  #: URL prefix -> keyring file
+    snapshots: tuple[str, ...] = ()  #: URL prefixes of archives whose indexes may have expired
     reuse: bool = True  #: whether what other builds have made is taken
     cleanup: ExitStack = field(default_factory=ExitStack)
 

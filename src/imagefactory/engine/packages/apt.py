@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from imagefactory.core.errors import RequestError, VerificationError
 from imagefactory.core.lock import Lock
 from imagefactory.core.template import Repository
-from imagefactory.engine.mirrors import keyring_of, shown
+from imagefactory.engine.mirrors import keyring_of, listed, shown
 from imagefactory.engine.objects import room_at
 from imagefactory.engine.packages.apt_root import apt_root
 from imagefactory.engine.packages.apt_solver import MINIMAL, Found, requested_name, solve
@@ -69,7 +69,7 @@ class ResolveApt(Step):
         for request in (*self.base, *self.packages):
             requested_name(request)
         architecture = ARCHITECTURES[self.arch]
-        own = [_vouched(source, build.keyrings) for source in self.archive.sources]
+        own = [_known(source, build) for source in self.archive.sources]
         foreign = repository_sources(self.repositories, build.keyrings)
         with apt_root(build, own, architecture) as root:
             base = solve(root, (*MINIMAL, *self.base), recommends=False)
@@ -95,11 +95,14 @@ class ResolveApt(Step):
         )
 
 
-def _vouched(source: Source, keyrings: Mapping[str, str]) -> Source:
-    """A source of the distribution; a keyring in the configuration stands in for the usual one."""
-    if source.keyring is None:
-        return source
-    return replace(source, keyring=keyring_of(source.url, keyrings) or source.keyring)
+def _known(source: Source, build: Build) -> Source:
+    """A source of the distribution, as the operator knows it.
+
+    A keyring in the configuration stands in for the usual one, and a snapshot does not expire.
+    """
+    keyring = source.keyring and (keyring_of(source.url, build.keyrings) or source.keyring)
+    frozen = listed(source.url, dict.fromkeys(build.snapshots, ""))
+    return replace(source, keyring=keyring, expires=not frozen)
 
 
 def repository_sources(

@@ -150,16 +150,18 @@ def _refresh(
         copy = root.folder / "archives" / str(number)
         shutil.rmtree(copy, ignore_errors=True)
         lay_out(root.build, one, copy, root.architecture)
-        options = _trust(root, keyrings[one.source], number)
+        options = _trust(root, one.source, keyrings[one.source], number)
         lines.append(one.source.line(url=f"file:{_PLACE}/archives/{number}", options=options))
     write_atomically(root.folder / "etc" / "sources.list", "".join(f"{line}\n" for line in lines))
     _update(root)
     write_atomically(seal, current)
 
 
-def _trust(root: AptRoot, keyring: Path | None, number: int) -> dict[str, str]:
+def _trust(root: AptRoot, source: Source, keyring: Path | None, number: int) -> dict[str, str]:
     """What tells apt whom to believe, and nobody else."""
     options = {"arch": root.architecture}
+    if not source.expires:
+        options["check-valid-until"] = "no"
     if keyring is None:
         return {**options, "trusted": "yes"}
     content = keyring.read_bytes()

@@ -47,6 +47,7 @@ class Source:
     components: tuple[str, ...] = ()
     keyring: str | None = None  #: of the host; None: packages are taken without a signature
     optional: bool = False  #: left out when the archive has no such suite
+    expires: bool = True  #: whether its metadata's own date of expiry counts
 
     @property
     def release(self) -> str:
