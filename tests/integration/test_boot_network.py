@@ -82,9 +82,9 @@ def net_boot(tmp_path: Path, service: Service, url: str) -> Console:
 
 def _booting(word: str, url: str) -> str:
     if word.startswith("virtio-blk-pci"):
-        return word.removesuffix(",bootindex=0")
+        return word.removesuffix(",bootindex=1")
     if word.startswith("virtio-net-pci"):
-        return word.replace("romfile=", "bootindex=0")
+        return word.replace("romfile=", "bootindex=1")
     return f"{word},bootfile={url}" if word.startswith("user,id=net") else word
 
 

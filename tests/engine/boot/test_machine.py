@@ -45,7 +45,7 @@ def test_a_machine_with_a_bios() -> None:
     ]
     disks = [json.loads(node) for node in after(argv, "-blockdev")]
     assert [node["node-name"] for node in disks] == ["base-file", "base", "disk-file", "disk"]
-    assert "virtio-blk-pci,drive=disk,bootindex=0" in argv
+    assert "virtio-blk-pci,drive=disk,bootindex=1" in argv
 
 
 def test_nothing_of_the_hosts_files_is_named() -> None:
@@ -105,7 +105,7 @@ def test_a_machine_has_the_devices_of_a_hypervisor(
     [first] = [device for device in devices if "drive=disk" in device]
     [card] = [device for device in devices if "netdev=net" in device]
     assert first.startswith(f"{disk},")
-    assert first.endswith("bootindex=0")
+    assert first.endswith("bootindex=1")
     assert card.startswith(f"{network},")
 
 

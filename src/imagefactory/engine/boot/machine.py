@@ -18,12 +18,13 @@ COMMAND_PORT: Final = "/dev/ttyS1"
 
 Hardware = Literal["virtio", "nvme", "virtio-scsi", "vmware"]
 
-_SCSI_DISK: Final = "scsi-hd,drive=disk,bootindex=0"
+#: A kernel that is given to QEMU takes the first place by itself.
+_SCSI_DISK: Final = "scsi-hd,drive=disk,bootindex=1"
 _NETWORK: Final = "virtio-net-pci,netdev=net,romfile="
 #: the disk and the network card of KVM, of EC2 but for its card, of Compute Engine, and of vSphere
 HARDWARE: Final[Mapping[Hardware, tuple[str, ...]]] = {
-    "virtio": ("virtio-blk-pci,drive=disk,bootindex=0", _NETWORK),
-    "nvme": ("nvme,drive=disk,serial=disk,bootindex=0", _NETWORK),
+    "virtio": ("virtio-blk-pci,drive=disk,bootindex=1", _NETWORK),
+    "nvme": ("nvme,drive=disk,serial=disk,bootindex=1", _NETWORK),
     "virtio-scsi": ("virtio-scsi-pci", _SCSI_DISK, _NETWORK),
     "vmware": ("pvscsi", _SCSI_DISK, "vmxnet3,netdev=net,romfile="),
 }
