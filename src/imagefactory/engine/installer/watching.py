@@ -25,7 +25,7 @@ ASKING: Final = re.compile(
     r"""
     Prompt:\ '\?'\ for\ help                              # Debian, on a terminal
     | Please\ make\ (?:a|your)\ (?:selection|choice)\ from # Anaconda
-    | Press\ ENTER\ to\ continue
+    | Press\ (?:ENTER|enter)\ to\ continue
     | Pane\ is\ dead | An\ unknown\ error\ has\ occurred   # Anaconda, after a failure
     """,
     re.VERBOSE,
