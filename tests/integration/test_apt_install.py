@@ -15,7 +15,7 @@ from fakes.build import Told, a_build
 from fakes.web import Site, a_site
 from imagefactory.core import template as tdl
 from imagefactory.core.config import Config
-from imagefactory.core.errors import PackageError
+from imagefactory.core.errors import BuildError, PackageError
 from imagefactory.core.icicle import parse as parse_icicle
 from imagefactory.core.inventory import Inventory
 from imagefactory.core.parameters import Parameters
@@ -216,6 +216,26 @@ def test_the_icicle_lists_what_is_installed(build: Build) -> None:
     assert {one.name: one.extra for one in icicle.packages} == {
         name: f"{name},{version}" for name, version in locked.items()
     }
+    selections = guest(Tree.load(build), "dpkg --get-selections")
+    wanted = [line.split()[0] for line in selections if line.split()[1] == "install"]
+    assert [one.name for one in icicle.packages] == [name.partition(":")[0] for name in wanted]
+
+
+@pytest.mark.usefixtures("tree")
+def test_an_extra_command_prints_a_line_for_each_package_or_fails_the_build(build: Build) -> None:
+    message = "Invalid extra package command; it must return the same set of packages as 'rpm -qa'"
+    with pytest.raises(BuildError, match=re.escape(message)) as refusal:
+        DescribePackages(extra_command="dpkg-query -W | tail -n +2").run(build)
+    printed = len(read_lock(build).packages) - 1
+    assert refusal.value.hint is not None
+    assert f"printed {printed} lines" in refusal.value.hint
+
+
+@pytest.mark.usefixtures("tree")
+def test_an_icicle_that_is_not_wanted_is_an_empty_one(build: Build) -> None:
+    DescribePackages(description="a tree", extra_command="false", enabled=False).run(build)
+    assert (build.artifacts / "icicle.xml").read_text() == "<icicle></icicle>"
+    assert (build.artifacts / "spdx.json").exists(), "it is no description of Oz's"
 
 
 @pytest.mark.usefixtures("tree")
