@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -18,6 +19,7 @@ from contract import CloudContract, made_with, template
 from fakes.build import a_build
 from imagefactory.clouds.docker import Docker
 from imagefactory.clouds.docker.login import DockerLogin
+from imagefactory.core.additions import Additions, Filesystem
 from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
@@ -51,6 +53,13 @@ class TestDocker(CloudContract[DockerLogin]):
     @pytest.fixture
     def plugin(self, tmp_path: Path) -> Any:
         return Docker(made_with(tmp_path))
+
+
+def test_files_of_several_file_systems_are_refused(tmp_path: Path) -> None:
+    apart = Additions(filesystems=(Filesystem(mount="/home", size=1 << 30),))
+    wanted = replace(template(name="Debian", version="12"), additions=apart)
+    with pytest.raises(RequestError, match="one filesystem"):
+        Docker(made_with(tmp_path)).plan_target(wanted, Parameters())
 
 
 def test_a_reference_or_json_names_the_repository(tmp_path: Path) -> None:

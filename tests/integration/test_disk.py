@@ -3,13 +3,15 @@
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from pathlib import Path
 
 import pytest
 
 from fakes.build import a_build
+from imagefactory.core.additions import Filesystem
 from imagefactory.core.config import Config
+from imagefactory.core.errors import SpaceError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import parse
@@ -129,6 +131,59 @@ def test_what_the_system_installs_later_is_what_is_there(made: Made) -> None:
     assert running.output.split() == ["running", "/dev/vda1", "/dev/vda15"]
     assert int(root.output) > 5 * GIB // 2, "the root has grown with the disk"
     assert reinstalled.status == 0, reinstalled.output
+
+
+#: what may lie apart, one in another
+APART = (
+    Filesystem(mount="/var", size=400 * MIB),
+    Filesystem(mount="/var/log", size=64 * MIB),
+    Filesystem(mount="/home", size=100 * MIB),
+    Filesystem(mount="/data", size=100 * MIB),
+)
+WHERE = "for at in / /var /var/log /home /data; do findmnt -n -o SOURCE,FSTYPE $at; done"
+
+
+@pytest.mark.parametrize("made", ["12"], indirect=True)
+def test_folders_have_file_systems_of_their_own(made: Made) -> None:
+    apart = replace(
+        made,
+        prepare=replace(made.prepare, filesystems=APART),
+        make=replace(made.make, filesystems=APART),
+    )
+    disk = apart.disk()
+    assert "No problems found" in said_by("/usr/sbin/sgdisk", "-v", disk)
+    starts = list(accumulate((66, 400, 64, 100, 100)))
+    for start in starts:
+        said_by("/usr/sbin/e2fsck", "-fn", f"{disk}?offset={start * MIB}")
+    earlier = disk.rename(made.build.state / "earlier")
+    said_by("cmp", earlier, apart.disk())
+    earlier.unlink()
+    running, where, audit, root, home = apart.start(
+        Firmware.UEFI,
+        "systemctl is-system-running --wait",
+        WHERE,
+        "dpkg --audit; apt-get check; dpkg-query -W | wc -l",
+        "df -B1 --output=size / | tail -n 1",
+        "stat -c '%U %a' /home/alice/.ssh; ls /var/log/journal >/dev/null && echo journal",
+        size=3 * GIB,
+    )
+    assert running.output.strip() == "running"
+    assert where.output.split() == [
+        *("/dev/vda1", "ext4", "/dev/vda2", "ext4", "/dev/vda3", "ext4"),
+        *("/dev/vda4", "ext4", "/dev/vda5", "ext4"),
+    ]
+    assert audit.status == 0, audit.output
+    assert int(root.output) > 2 * GIB, "the root has grown with the disk"
+    assert home.output.split()[:2] == ["alice", "700"]
+
+
+def test_files_that_do_not_fit_are_told_with_their_place(made: Made) -> None:
+    small = (Filesystem(mount="/usr", size=64 * MIB),)
+    with pytest.raises(
+        SpaceError, match=r'The filesystem of "/usr" is 64 MiB, and \d+ MiB of files'
+    ):
+        replace(made.make, filesystems=small).run(made.build)
+    assert not list(made.build.scratch.glob("disk.*"))
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from imagefactory.core.additions import Filesystem
 from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
@@ -15,6 +16,7 @@ from imagefactory.engine.customize import RunCommands, RunPrecommands, SetRootPa
 from imagefactory.engine.disk.layout import DEFAULT_SIZE, Firmware
 from imagefactory.engine.disk.make import MakeDisk
 from imagefactory.engine.disk.prepare import PrepareBoot
+from imagefactory.engine.disk.wanted import filesystems_beside_root
 from imagefactory.engine.fetch_disc import FetchDisc
 from imagefactory.engine.identity import ResetIdentity
 from imagefactory.engine.network import SetUpNetwork
@@ -87,15 +89,10 @@ class Distribution:
     def plan_base(self, template: Template, parameters: Parameters, config: Config) -> Plan:
         """The steps from a template to `build.disk`."""
         release = self.releases[template.os.version]
-        if template.additions is not None and template.additions.filesystems:
-            msg = f'The element "filesystems" cannot be carried out for "{self.name}"'
-            raise RequestError(msg, hint="Leave it out: the disk has one file system, ext4")
+        filesystems = filesystems_beside_root(template.additions, parameters)
         archive = self.archive(template)
-        firmware = Firmware(
-            parameters.choice("firmware", tuple(Firmware), default=Firmware.BOTH.value)
-        )
+        firmware = _firmware(parameters)
         network, lasting = parameters.boolean("network", default=True), config.reuse_commands
-        arguments = template.os.kernelparam or ""
         names = tuple(package.name for package in template.packages)
         kernel = () if any(name.startswith("linux-image-") for name in names) else (self.kernel,)
         base = (*sorted((*SERVER, *self.base, *release.more)), *kernel)
@@ -129,10 +126,7 @@ class Distribution:
             *finish(template.additions),
             RemoveRepositories(repositories=template.repositories),
             ResetIdentity(),
-            PrepareBoot(name=template.name, firmware=firmware, kernel_arguments=arguments),
-            MakeDisk(
-                name=template.name, size=template.disk_size or DEFAULT_SIZE, firmware=firmware
-            ),
+            *_disk(template, firmware, filesystems),
             DescribePackages(
                 description=template.description,
                 extra_command=template.os.icicle_extra_command,
@@ -162,6 +156,23 @@ def customized(template: Template, extra: Customization) -> Template:
         files=(*whole.files, *extra.files),
         commands=(*whole.commands, *extra.commands),
     )
+
+
+def _disk(template: Template, firmware: Firmware, filesystems: tuple[Filesystem, ...]) -> Plan:
+    """The steps that make the disk of a finished tree."""
+    prepare = PrepareBoot(
+        name=template.name,
+        firmware=firmware,
+        kernel_arguments=template.os.kernelparam or "",
+        filesystems=filesystems,
+    )
+    size = template.disk_size or DEFAULT_SIZE
+    make = MakeDisk(name=template.name, size=size, firmware=firmware, filesystems=filesystems)
+    return prepare, make
+
+
+def _firmware(parameters: Parameters) -> Firmware:
+    return Firmware(parameters.choice("firmware", tuple(Firmware), default=Firmware.BOTH.value))
 
 
 def _each(firmware: Firmware) -> tuple[Literal["bios", "uefi"], ...]:

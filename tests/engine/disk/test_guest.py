@@ -29,6 +29,20 @@ def test_fstab_keeps_what_a_template_wrote_about_other_places() -> None:
     assert fstab_of(IDS, firmware=Firmware.BOTH, old=new) == new
 
 
+def test_fstab_has_the_outer_file_system_before_the_inner() -> None:
+    volumes = {"/var/log": IDS.root, "/home": IDS.disk, "/my data": IDS.esp, "/var": IDS.bios}
+    old = "nas:/home /home nfs4 rw 0 0\nnas:/x /my\\040data nfs4 rw 0 0\n"
+    new = fstab_of(IDS, firmware=Firmware.BOTH, old=old, volumes=volumes)
+    lines = [
+        f"UUID={id_} {place} ext4 defaults,discard 0 2\n"
+        for place, id_ in (
+            *(("/home", IDS.disk), ("/my\\040data", IDS.esp)),
+            *(("/var", IDS.bios), ("/var/log", IDS.root)),
+        )
+    ]
+    assert new == "".join([ROOT, *lines, ESP])
+
+
 @pytest.mark.parametrize(
     "arguments", ["", "  net.ifnames=0  quiet ", 'dyndbg="file a.c +p"', "it's $HOME `id`"]
 )

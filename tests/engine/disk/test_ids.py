@@ -3,7 +3,7 @@
 from dataclasses import astuple
 from uuid import UUID
 
-from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.disk.ids import DiskIds, VolumeIds
 
 IDS = DiskIds.derive(key="abc", name="web")
 
@@ -25,3 +25,12 @@ def test_all_ids_differ_from_each_other_and_from_those_of_other_builds() -> None
 
 def test_the_serial_is_written_as_linux_writes_it() -> None:
     assert IDS.volume_id == f"{IDS.serial >> 16:04X}-{IDS.serial & 0xFFFF:04X}"
+
+
+def test_each_place_has_ids_of_its_own() -> None:
+    made = [
+        VolumeIds.derive(key="abc", name="web", mount=mount) for mount in ("/var", "/home", "/var")
+    ]
+    assert made[0] == made[2]
+    ids = {*astuple(made[0]), *astuple(made[1]), *astuple(IDS)}
+    assert len(ids) == 6 + len(astuple(IDS))

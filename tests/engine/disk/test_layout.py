@@ -16,6 +16,7 @@ from imagefactory.engine.disk.layout import (
     Firmware,
     Layout,
     Partition,
+    check_room,
     lay_out,
 )
 
@@ -96,3 +97,41 @@ def test_many_small_files_get_the_inodes_that_they_need() -> None:
     many = Contents(blocks=200_000, inodes=1_000_000)
     layout = lay_out(many, size=4 * GIB, firmware=Firmware.BOTH, name="web")
     assert layout.inodes == 1_250_000
+
+
+@given(contents, st.lists(st.integers(1, 1 << 40), max_size=5))
+def test_others_lie_before_the_root_and_are_never_smaller_than_asked(
+    held: Contents, sizes: list[int]
+) -> None:
+    try:
+        layout = lay_out(held, size=1 << 44, firmware=Firmware.BOTH, name="web", others=sizes)
+    except SpaceError:
+        return
+    found = [layout.bios, layout.esp, *layout.others, layout.root]
+    places = [part for part in found if part]
+    assert all(left.end == right.start for left, right in pairwise(places))
+    assert [part.number for part in layout.others] == list(range(2, 2 + len(sizes)))
+    assert all(0 <= part.size - size < MIB for part, size in zip(layout.others, sizes, strict=True))
+
+
+def test_a_disk_has_room_for_its_others_too() -> None:
+    lay_out(SMALL, size=2 * GIB, firmware=Firmware.BOTH, name="web")
+    with pytest.raises(SpaceError, match=r"at least 3\.\d GiB"):
+        lay_out(
+            SMALL, size=2 * GIB, firmware=Firmware.BOTH, name="web", others=[3 * GIB - 600 * MIB]
+        )
+
+
+@given(contents, st.integers(16 * MIB, 1 << 44))
+def test_a_file_system_beside_the_root_holds_what_it_is_said_to(held: Contents, size: int) -> None:
+    try:
+        inodes = check_room(held, size=size, mount="/var")
+    except SpaceError:
+        return
+    assert inodes >= held.inodes
+    assert held.blocks * 4096 + inodes * 256 < size
+
+
+def test_one_that_is_too_small_is_told_with_its_place() -> None:
+    with pytest.raises(SpaceError, match='"/var" is 100 MiB, and 391 MiB of files are to fit'):
+        check_room(SMALL, size=100 * MIB, mount="/var")

@@ -11,8 +11,17 @@ import pytest
 from fakes.guest import a_guest
 from imagefactory.core.errors import SpaceError
 from imagefactory.engine.disk import ext4
-from imagefactory.engine.disk.ids import DiskIds
-from imagefactory.engine.disk.layout import MIB, Contents, Firmware, Layout, lay_out
+from imagefactory.engine.disk.ids import DiskIds, VolumeIds
+from imagefactory.engine.disk.layout import (
+    MIB,
+    Contents,
+    Firmware,
+    Layout,
+    Partition,
+    check_room,
+    journal_size,
+    lay_out,
+)
 from imagefactory.engine.plan import Build
 from imagefactory.engine.tree import Tree
 
@@ -100,7 +109,7 @@ def filesystem(build: Build, name: str) -> Filesystem:
     tree, folder = Tree.load(build), build.scratch / name
     tree.sandbox.own(folder)
     layout = least(ext4.measure(tree, folder=folder))
-    disk = ext4.make(tree, layout=layout, ids=IDS, epoch=EPOCH, folder=folder)
+    disk = ext4.make(tree, ext4.root(layout, IDS), epoch=EPOCH, folder=folder)
     return Filesystem(disk, layout.root.start)
 
 
@@ -121,6 +130,54 @@ def test_files_are_on_the_disk_as_they_are_in_the_tree(build: Build) -> None:
     assert "Mode:  01777" in made.stat("/srv/kept")
     assert "Blockcount: 0" in made.stat("/srv/holes")
     assert made.disk.stat().st_blocks * 512 < 100 * MIB
+
+
+def volume(build: Build, mount: str, *apart: str) -> Filesystem:
+    """A file system of 64 MiB that has a folder of the build's tree."""
+    tree, folder = Tree.load(build), build.scratch / "volume"
+    tree.sandbox.own(folder)
+    size = 64 * MIB
+    contents = ext4.measure(tree, folder=folder, mount=mount, apart=apart)
+    wanted = ext4.Volume(
+        mount=mount,
+        apart=apart,
+        partition=Partition(number=2, start=MIB, size=size),
+        inodes=check_room(contents, size=size, mount=mount),
+        ids=VolumeIds.derive(key="abc", name="web", mount=mount),
+        label="data",
+        journal=journal_size(size),
+    )
+    return Filesystem(ext4.make(tree, wanted, epoch=EPOCH, folder=folder), MIB)
+
+
+def test_a_folder_has_a_file_system_of_its_own(build: Build) -> None:
+    with Tree.load(build).change("theirs") as change:
+        change.run(
+            ["sh", "-c", "chown 33:44 /srv/kept; mkdir -p /srv/kept/in; echo x > /srv/kept/in/x"]
+        )
+    made = volume(build, "/srv/kept", "/srv/kept/in")
+    made.ask("e2fsck", "-fn")
+    assert made.cat("/a") == "below\n"
+    assert made.names("/") == {".", "..", "a", "in", "lost+found"}
+    assert made.names("/in") == {".", ".."}, "it is another file system's"
+    assert "Mode:  01777" in made.stat("/")
+    assert "User:    33   Group:    44" in made.stat("/")
+    facts = made.facts()
+    assert (facts["Filesystem volume name"], facts["Total journal size"]) == ("data", "4096k")
+
+
+def test_the_root_is_without_what_lies_apart(build: Build) -> None:
+    tree, folder = Tree.load(build), build.scratch / "apart"
+    tree.sandbox.own(folder)
+    whole = ext4.measure(tree, folder=folder)
+    contents = ext4.measure(tree, folder=folder, apart=("/srv/kept", "/srv/replaced"))
+    assert contents.inodes == whole.inodes - 2
+    root = ext4.root(least(contents), IDS, apart=("/srv/kept", "/srv/replaced"))
+    made = Filesystem(ext4.make(tree, root, epoch=EPOCH, folder=folder), root.partition.start)
+    made.ask("e2fsck", "-fn")
+    assert made.names("/srv/kept") == {".", ".."}
+    assert "Mode:  01777" in made.stat("/srv/kept"), "as it is when nothing is mounted"
+    assert made.cat("/srv/owned") == "theirs\n"
 
 
 def test_nothing_of_the_overlay_is_on_the_disk(build: Build) -> None:

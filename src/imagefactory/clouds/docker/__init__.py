@@ -11,7 +11,7 @@ from imagefactory.clouds.docker.login import DockerLogin
 from imagefactory.clouds.docker.registry import Registry, connected
 from imagefactory.clouds.docker.wrap import WrapFiles
 from imagefactory.core.config import Config
-from imagefactory.core.errors import CloudError
+from imagefactory.core.errors import CloudError, RequestError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
@@ -49,6 +49,10 @@ class Docker:
         return Customization()
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        filesystems = template.additions.filesystems if template.additions else ()
+        if any(one.mount != "/" for one in filesystems):
+            msg = 'The target "docker" takes the files of one filesystem, and the template has several'
+            raise RequestError(msg, hint="Leave <filesystems> out for container images")
         return (WrapFiles(wanted=wanted.read(template, parameters)),)
 
     def check(self, login: DockerLogin) -> None:

@@ -13,6 +13,7 @@ from imagefactory.engine.disk.layout import SECTOR
 BIOS_BOOT: Final = UUID("21686148-6449-6e6f-744e-656564454649")
 EFI_SYSTEM: Final = UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 LINUX_ROOT_X86_64: Final = UUID("4f68bce3-e8cd-4db1-96e7-fbcaf984b709")
+LINUX_DATA: Final = UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
 
 _SIGNATURE: Final = b"EFI PART"
 _REVISION: Final = 0x00010000

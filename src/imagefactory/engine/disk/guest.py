@@ -1,7 +1,9 @@
 """The files by which a system knows its own disk."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
+from uuid import UUID
 
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
@@ -31,15 +33,25 @@ REPART_TEXT: Final = """\
 Type=root
 """
 
+NO_VOLUMES: Final[Mapping[str, UUID]] = MappingProxyType({})
+
 _FSTAB_FIELDS: Final = 4  # device, place, type, options; what follows may be left out
 
 
 def boot_files(
-    ids: DiskIds, *, firmware: Firmware, kernel_arguments: str, fstab: str
+    ids: DiskIds,
+    *,
+    firmware: Firmware,
+    kernel_arguments: str,
+    fstab: str,
+    volumes: Mapping[str, UUID] = NO_VOLUMES,
 ) -> Mapping[str, str]:
-    """Path and text of each file. `fstab` is the one that is there, whose other lines are kept."""
+    """Path and text of each file. `fstab` is the one that is there, whose other lines are kept.
+
+    `volumes` are the file systems beside the root's, by where they are mounted.
+    """
     files = {
-        FSTAB: fstab_of(ids, firmware=firmware, old=fstab),
+        FSTAB: fstab_of(ids, firmware=firmware, old=fstab, volumes=volumes),
         GRUB_DEFAULTS: grub_defaults(kernel_arguments),
         REPART: REPART_TEXT,
     }
@@ -48,22 +60,34 @@ def boot_files(
     return files
 
 
-def fstab_of(ids: DiskIds, *, firmware: Firmware, old: str) -> str:
+def fstab_of(
+    ids: DiskIds, *, firmware: Firmware, old: str, volumes: Mapping[str, UUID] = NO_VOLUMES
+) -> str:
     """An `fstab` with this disk's partitions first, then the lines of the old one about other places."""
     lines = [
         f"UUID={ids.filesystem} / ext4 defaults,discard,errors=remount-ro,x-systemd.growfs 0 1"
     ]
+    lines += [
+        f"UUID={volumes[mount]} {_in_fstab(mount)} ext4 defaults,discard 0 2"
+        for mount in sorted(volumes)
+    ]
     if firmware.uefi:
         lines.append(f"UUID={ids.volume_id} {ESP_MOUNT} vfat umask=0077,nofail 0 2")
-    return "\n".join([*lines, *_about_other_places(old.splitlines())]) + "\n"
+    known = {"/", ESP_MOUNT, *map(_in_fstab, volumes)}
+    return "\n".join([*lines, *_about_other_places(old.splitlines(), known=known)]) + "\n"
 
 
-def _about_other_places(lines: Iterable[str]) -> list[str]:
+def _in_fstab(mount: str) -> str:
+    """A place as fstab(5) wants it, whose fields are parted by spaces."""
+    return mount.replace("\\", "\\134").replace(" ", "\\040")
+
+
+def _about_other_places(lines: Iterable[str], *, known: Collection[str]) -> list[str]:
     kept = []
     for line in lines:
         fields = line.split()
         entry = len(fields) >= _FSTAB_FIELDS and not fields[0].startswith("#")
-        if entry and fields[1] not in {"/", ESP_MOUNT}:
+        if entry and fields[1] not in known:
             kept.append(line)
     return kept
 

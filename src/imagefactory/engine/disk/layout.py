@@ -1,5 +1,6 @@
 """Where on a disk each partition lies, decided from what it must hold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -20,6 +21,7 @@ _TABLE_SIZE: Final = MIB  # before the first partition, and after the last
 
 INODE_SIZE: Final = 256
 JOURNAL_SIZE: Final = 64 * MIB
+_JOURNALS: Final = ((128 * MIB, 4 * MIB), (GIB, 16 * MIB), (2 * GIB, 32 * MIB))
 _BYTES_PER_INODE: Final = 16 * KIB
 _COPIES_SIZE: Final = 48 * MIB  # superblock copies, each with room for a disk 1,024 times as large
 _FREE_SIZE: Final = 64 * MIB  # logs, package lists: a full disk boots badly
@@ -78,10 +80,13 @@ class Layout:
     esp: Partition | None
     root: Partition
     inodes: int  #: that the root file system is made with
+    others: tuple[Partition, ...] = ()  #: file systems beside the root's, as they were asked for
 
 
-def lay_out(contents: Contents, *, size: int, firmware: Firmware, name: str) -> Layout:
-    """The layout of a disk of `size` bytes, rounded up to whole MiB.
+def lay_out(
+    contents: Contents, *, size: int, firmware: Firmware, name: str, others: Sequence[int] = ()
+) -> Layout:
+    """The layout of a disk of `size` bytes, rounded up to whole MiB, as are the sizes of `others`.
 
     `SpaceError` when the contents do not fit, saying how much they need.
     """
@@ -94,12 +99,45 @@ def lay_out(contents: Contents, *, size: int, firmware: Firmware, name: str) -> 
     if firmware.uefi:
         esp = Partition(number=15, start=end, size=_ESP_SIZE)
         end = esp.end
+    beside = []
+    for number, wanted in enumerate(others, start=2):
+        beside.append(Partition(number=number, start=end, size=_whole_mib(wanted)))
+        end = beside[-1].end
     needed = end + _least_root(contents) + _TABLE_SIZE
     if size < needed:
         msg = f'The disk of "{name}" is {_below(size)}, but the system needs at least {_above(needed)}'
         raise SpaceError(msg, hint="Raise <size> under <disk> in the template")
     root = Partition(number=1, start=end, size=size - end - _TABLE_SIZE)
-    return Layout(size=size, bios=bios, esp=esp, root=root, inodes=_inodes(contents, root.size))
+    return Layout(
+        size=size,
+        bios=bios,
+        esp=esp,
+        root=root,
+        inodes=_inodes(contents, root.size),
+        others=tuple(beside),
+    )
+
+
+def check_room(contents: Contents, *, size: int, mount: str) -> int:
+    """How many inodes a file system of `size` bytes beside the root is made with.
+
+    `SpaceError` when the contents do not fit.
+    """
+    inodes = _inodes(contents, size)
+    needed = contents.blocks * BLOCK + inodes * INODE_SIZE + size // KIB
+    needed += journal_size(size) + min(_COPIES_SIZE, size // 64)
+    if needed * 100 > size * _FULL:
+        held = contents.blocks * BLOCK
+        msg = (
+            f'The filesystem of "{mount}" is {_below(size)}, and {_above(held)} of files are to fit'
+        )
+        raise SpaceError(msg, hint="Raise its size under <filesystems> in the template")
+    return inodes
+
+
+def journal_size(size: int) -> int:
+    """What the journal of a file system beside the root takes, as mke2fs(8) would choose it."""
+    return next((journal for below, journal in _JOURNALS if size < below), JOURNAL_SIZE)
 
 
 def _inodes(contents: Contents, size: int) -> int:

@@ -2,18 +2,28 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, ClassVar, Final, Literal
+from typing import IO, ClassVar, Final
+from uuid import UUID
 
+from imagefactory.core.additions import Filesystem
 from imagefactory.core.errors import CommandFailed, SpaceError
 from imagefactory.engine.disk import bios, esp, ext4, gpt
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.labels import label
-from imagefactory.engine.disk.layout import DEFAULT_SIZE, SECTOR, Firmware, Layout, lay_out
+from imagefactory.engine.disk.layout import (
+    DEFAULT_SIZE,
+    SECTOR,
+    Firmware,
+    Layout,
+    check_room,
+    journal_size,
+    lay_out,
+)
 from imagefactory.engine.disk.loaders import BiosLoader, efi_files
 from imagefactory.engine.disk.origin import Origin
 from imagefactory.engine.files import sync_folder
@@ -21,8 +31,6 @@ from imagefactory.engine.formats.sparse import extents
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.sandbox import Sandbox
 from imagefactory.engine.tree import Tree
-
-Filesystem = Literal["ext4"]
 
 #: of the host, that write the disk
 PROGRAMS: Final = ("mkfs.ext4", "mkfs.vfat", "mmd", "mcopy")
@@ -43,7 +51,7 @@ class MakeDisk(Step):
     name: str  #: the same as `PrepareBoot`'s, as is the firmware
     size: int = DEFAULT_SIZE  #: bytes
     firmware: Firmware = Firmware.BOTH
-    filesystem: Filesystem = "ext4"
+    filesystems: tuple[Filesystem, ...] = ()  #: beside the root's
 
     @property
     def activity(self) -> str:
@@ -54,23 +62,69 @@ class MakeDisk(Step):
         ids, epoch = origin.ids(self.name), origin.epoch
         folder = build.scratch / "disk.partial"
         with _told_when_full(self.name), _working_in(folder, tree.sandbox):
-            contents = ext4.measure(tree, folder=folder)
-            layout = lay_out(contents, size=self.size, firmware=self.firmware, name=self.name)
+            layout = self._layout(tree, folder=folder)
+            volumes = self._volumes(tree, layout, origin, folder=folder)
             with ThreadPoolExecutor(1) as beside:
                 loaders = beside.submit(_loaders, tree, layout, origin, ids, folder)
-                disk = ext4.make(tree, layout=layout, ids=ids, epoch=epoch, folder=folder)
+                root = ext4.root(layout, ids, apart=self._apart("/"))
+                disk = ext4.make(tree, root, epoch=epoch, folder=folder)
                 label(tree, offset=layout.root.start, disk=disk, epoch=epoch)
+                for volume in volumes:
+                    ext4.make(tree, volume, epoch=epoch, folder=folder)
                 build.report(70)
                 content, loader = loaders.result()
             with disk.open("r+b") as file:
                 file.truncate(layout.size)
                 if content and layout.esp:
                     copy_in(content, file, at=layout.esp.start)
-                write_start(file, layout, ids=ids, loader=loader)
+                partitions = [volume.ids.partition for volume in volumes]
+                write_start(file, layout, ids=ids, loader=loader, others=partitions)
                 _hand_over(file)
             disk.rename(build.disk)
         sync_folder(build.scratch)
         build.note(format="raw", virtual_size=layout.size, firmware=str(self.firmware))
+
+    def _layout(self, tree: Tree, *, folder: Path) -> Layout:
+        contents = ext4.measure(tree, folder=folder, apart=self._apart("/"))
+        return lay_out(
+            contents,
+            size=self.size,
+            firmware=self.firmware,
+            name=self.name,
+            others=[filesystem.size or 0 for filesystem in self.filesystems],
+        )
+
+    def _volumes(
+        self, tree: Tree, layout: Layout, origin: Origin, *, folder: Path
+    ) -> list[ext4.Volume]:
+        """The file systems beside the root's."""
+        volumes = []
+        for filesystem, partition in zip(self.filesystems, layout.others, strict=True):
+            mount, size = filesystem.mount, partition.size
+            apart = self._apart(mount)
+            contents = ext4.measure(tree, folder=folder, mount=mount, apart=apart)
+            volumes.append(
+                ext4.Volume(
+                    mount=mount,
+                    apart=apart,
+                    partition=partition,
+                    inodes=check_room(contents, size=size, mount=mount),
+                    ids=origin.volume_ids(self.name, mount),
+                    label=mount.strip("/").replace("/", "-").encode()[:16].decode(errors="ignore"),
+                    journal=journal_size(size),
+                )
+            )
+        return volumes
+
+    def _apart(self, mount: str) -> tuple[str, ...]:
+        """The outermost of the file systems that are mounted below `mount`."""
+        above = mount.rstrip("/") + "/"
+        inside = [one.mount for one in self.filesystems if one.mount.startswith(above)]
+        return tuple(
+            sorted(
+                one for one in inside if not any(one.startswith(f"{other}/") for other in inside)
+            )
+        )
 
 
 def _loaders(
@@ -91,10 +145,15 @@ def _loaders(
 
 
 def write_start(
-    file: IO[bytes], layout: Layout, *, ids: DiskIds, loader: BiosLoader | None
+    file: IO[bytes],
+    layout: Layout,
+    *,
+    ids: DiskIds,
+    loader: BiosLoader | None,
+    others: Sequence[UUID] = (),
 ) -> None:
     """Write what a disk has outside its file systems: the partition table, and what a BIOS starts."""
-    table = gpt.table(entries(layout, ids), disk=ids.disk, sectors=layout.size // SECTOR)
+    table = gpt.table(entries(layout, ids, others), disk=ids.disk, sectors=layout.size // SECTOR)
     _put(file, table.primary, at=0)
     _put(file, table.backup, at=layout.size - len(table.backup))
     if loader and layout.bios:
@@ -105,11 +164,15 @@ def write_start(
         _put(file, bios.boot_sector(loader.boot, mbr=mbr, core_at=core_at), at=0)
 
 
-def entries(layout: Layout, ids: DiskIds) -> list[gpt.Entry]:
-    """The partition table's entries."""
+def entries(layout: Layout, ids: DiskIds, others: Sequence[UUID] = ()) -> list[gpt.Entry]:
+    """The partition table's entries; `others` are the ids of the layout's others."""
     rows = (
         (layout.bios, gpt.BIOS_BOOT, ids.bios, "bios"),
         (layout.esp, gpt.EFI_SYSTEM, ids.esp, "esp"),
+        *(
+            (partition, gpt.LINUX_DATA, own, "data")
+            for partition, own in zip(layout.others, others, strict=True)
+        ),
         (layout.root, gpt.LINUX_ROOT_X86_64, ids.root, "root"),
     )
     return [

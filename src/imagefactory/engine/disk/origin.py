@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.disk.ids import DiskIds, VolumeIds
 from imagefactory.engine.packages.locked import NAME, read_lock
 from imagefactory.engine.plan import Build
 
@@ -26,3 +26,7 @@ class Origin:
     def ids(self, name: str) -> DiskIds:
         """The ids of the system `name` that is built from this."""
         return DiskIds.derive(key=self.key, name=name)
+
+    def volume_ids(self, name: str, mount: str) -> VolumeIds:
+        """The ids of what that system has at `mount`, beside its root."""
+        return VolumeIds.derive(key=self.key, name=name, mount=mount)

@@ -1,15 +1,20 @@
 """Gives a tree the files by which it starts from the disk that will be made of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from imagefactory.core.additions import Filesystem
+from imagefactory.core.errors import BuildError, CommandFailed
 from imagefactory.engine.disk import grub, guest
 from imagefactory.engine.disk.layout import Firmware
 from imagefactory.engine.disk.origin import Origin
 from imagefactory.engine.plan import Build, Step
-from imagefactory.engine.tree import Tree
+from imagefactory.engine.tree import Change, Tree
 
 _READ_FSTAB = "if [ -f /etc/fstab ]; then cat /etc/fstab; fi"
+#: a link would lead the disk's maker to somewhere else
+_MAKE_PLACE = 'umask 022; mkdir -p "$1" && [ "$(cd "$1" && pwd -P)" = "$1" ]'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +31,16 @@ class PrepareBoot(Step):
     name: str  #: the template's, from which the ids are derived
     firmware: Firmware = Firmware.BOTH
     kernel_arguments: str = ""  #: beside those for the consoles
+    filesystems: tuple[Filesystem, ...] = ()  #: beside the root's, the same as `MakeDisk`'s
 
     @property
     def activity(self) -> str:
         return "Preparing the system to boot"
 
     def run(self, build: Build) -> None:
-        ids = Origin.of(build).ids(self.name)
+        origin = Origin.of(build)
+        ids = origin.ids(self.name)
+        mounts = [filesystem.mount for filesystem in self.filesystems]
         with Tree.load(build).shared("boot", key=self.key) as change:
             if change is None:
                 return
@@ -40,12 +48,23 @@ class PrepareBoot(Step):
             found.check(name=self.name, firmware=self.firmware)
             if not found.grows:
                 build.tools.log('The root will not grow: there is no "systemd-repart"')
+            _make_places(change, mounts)
             files = guest.boot_files(
                 ids,
                 firmware=self.firmware,
                 kernel_arguments=self.kernel_arguments,
                 fstab=change.run(["sh", "-c", _READ_FSTAB], quiet=True),
+                volumes={mount: origin.volume_ids(self.name, mount).filesystem for mount in mounts},
             )
             change.write_all({path: text.encode() for path, text in files.items()})
             grub.install(change, ids, firmware=self.firmware)
             grub.make_menu(change, ids)
+
+
+def _make_places(change: Change, mounts: Iterable[str]) -> None:
+    for mount in mounts:
+        try:
+            change.run(["sh", "-c", _MAKE_PLACE, "sh", mount], quiet=True)
+        except CommandFailed as error:
+            msg = f'Nothing can be mounted at "{mount}", which is no folder or lies behind a link'
+            raise BuildError(msg, hint="See <filesystems> in the template") from error

@@ -77,7 +77,7 @@ def write(
 
 @contextmanager
 def _root_of(disk: Path) -> Iterator[Ext4Files]:
-    """The file system of a raw disk's root: its largest partition that has one, or the whole disk."""
+    """The file system of a raw disk's root: the partition that says so, else the largest, or the whole disk."""
     if inspect(disk).format != "raw":
         msg = f'The disk "{disk.name}" is not raw, and its files cannot be read'
         raise BuildError(msg)
@@ -87,8 +87,10 @@ def _root_of(disk: Path) -> Iterator[Ext4Files]:
 
 def _place_of_root(file: BinaryIO) -> int:
     table = gpt.read(file.read(gpt.HEAD))
-    by_size = sorted(table, key=lambda entry: entry.last - entry.first, reverse=True)
-    for place in [0, *(entry.first * SECTOR for entry in by_size)]:
+    likely = sorted(
+        table, key=lambda entry: (entry.type == gpt.LINUX_ROOT_X86_64, entry.last - entry.first)
+    )
+    for place in [0, *(entry.first * SECTOR for entry in reversed(likely))]:
         file.seek(place + _EXT4_MAGIC_AT)
         if file.read(2) == _EXT4_MAGIC:
             return place
