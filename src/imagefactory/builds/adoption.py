@@ -50,7 +50,9 @@ class Adoption:
         try:
             copied = scratch.folder / "disk"
             self._copy(inspect(disk), copied, scratch=scratch.folder)
-            found = inspect_system(copied, name=disk.name, tools=self.tools)
+            found = inspect_system(
+                copied, name=disk.name, tools=self.tools, cache=self.workshop.config.cache
+            )
             image = _image(image_id, found)
             body = self.workshop.bodies.seal(image_id, copied)
             self.workshop.store.add(image)

@@ -11,7 +11,8 @@ from lxml import etree
 
 from imagefactory.core import os_release
 from imagefactory.core.errors import BuildError, CommandFailed
-from imagefactory.engine.command import Tools
+from imagefactory.engine.boot.accelerator import find_emulator
+from imagefactory.engine.command import Tools, Word
 from imagefactory.engine.disk import gpt
 from imagefactory.engine.disk.ext4_files import Ext4Files
 from imagefactory.engine.disk.layout import SECTOR
@@ -39,17 +40,18 @@ class Found:
     arch: str  #: as in TDL
 
 
-def inspect_system(disk: Path, *, name: str, tools: Tools) -> Found:
+def inspect_system(disk: Path, *, name: str, tools: Tools, cache: Path) -> Found:
     """The system on a raw disk, which people know by `name`; `BuildError` when none is found.
 
     What lies on ext4 is read here; for everything else libguestfs is asked, where it is installed.
+    `cache` remembers whether KVM runs guests here.
     """
     with disk.open("rb") as file:
         for offset in partitions(file):
             if found := _read(file, offset):
                 return found
     if shutil.which("virt-inspector"):
-        if found := _asked(disk, tools):
+        if found := _asked(disk, tools, cache):
             return found
         hint = "Only Linux systems can be imported"
     else:
@@ -101,10 +103,15 @@ def _machine(program: bytes) -> str | None:
     return "ppc64le" if arch == "ppc64" and program[5] == 1 else arch
 
 
-def _asked(disk: Path, tools: Tools) -> Found | None:
+def _asked(disk: Path, tools: Tools, cache: Path) -> Found | None:
     """What virt-inspector(1) says."""
+    env = {"LIBGUESTFS_BACKEND": "direct"}
+    if find_emulator(tools, cache=cache).accelerator == "tcg":
+        # It would take a /dev/kvm that opens for one that works, and wait for its machine for ever.
+        env["LIBGUESTFS_BACKEND_SETTINGS"] = "force_tcg"
+    command: list[Word] = ["virt-inspector", "--format=raw", "--no-applications", "-a", disk]
     try:
-        told = tools.run(["virt-inspector", "--format=raw", "--no-applications", "-a", disk])
+        told = tools.run(command, env=env)
     except CommandFailed:
         return None
     system = etree.fromstring(told.encode()).find("operatingsystem")

@@ -128,7 +128,7 @@ class RunInstaller(Step):
             install(what, build, emulator)
         finally:
             initrd.unlink()
-        found = inspect_system(build.disk, name=self.name, tools=build.tools)
+        found = inspect_system(build.disk, name=self.name, tools=build.tools, cache=build.cache)
         build.tools.log(f"The installer has installed {found.id} {found.version} ({found.arch})")
         build.note(installed_by="installer")
 
