@@ -78,7 +78,7 @@ class Chroot:
     def entered(
         self, command: Sequence[str], *, work: Path, env: Mapping[str, str] | None = None
     ) -> Command:
-        """A program in it, in whose `/work` a folder of the host's lies."""
+        """A program in it, in whose `/job` a folder of the host's lies."""
         words = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
         words |= {"PYTHONPATH": "/opt/kiwi", **(env or {})}
         return [
@@ -94,9 +94,9 @@ class Chroot:
                 "localhost",
                 "--bind",
                 work,
-                "/work",
+                "/job",
             ),
-            *("--ro-bind", self.kiwi, "/opt/kiwi", "--chdir", "/work", "--clearenv"),
+            *("--ro-bind", self.kiwi, "/opt/kiwi", "--chdir", "/job", "--clearenv"),
             *(word for name, value in words.items() for word in ("--setenv", name, value)),
             *command,
         ]

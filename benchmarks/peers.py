@@ -20,16 +20,16 @@ Architecture=x86-64
 [Output]
 Format=disk
 Output=image
-OutputDirectory=/work/out
+OutputDirectory=/job/out
 
 [Build]
 BuildSources=
-CacheDirectory=/work/cached
+CacheDirectory=/job/cached
 Incremental={incremental}
-PackageCacheDirectory=/work/packages
-SandboxTrees=/work/sandbox
+PackageCacheDirectory=/job/packages
+SandboxTrees=/job/sandbox
 WithNetwork=yes
-WorkspaceDirectory=/work/space
+WorkspaceDirectory=/job/space
 
 [Content]
 BiosBootloader=grub
@@ -110,10 +110,10 @@ def vmdb2(chroot: Chroot, mirror: Mirror, *, lock: Lock, folder: Path) -> Work:
         "vmdb2",
         "--verbose",
         "--output",
-        "/work/image.raw",
+        "/job/image.raw",
         "--log",
         "stderr",
-        "/work/image.yaml",
+        "/job/image.yaml",
     ]
     return Work(
         name="vmdb2",
@@ -129,7 +129,7 @@ def kiwi(chroot: Chroot, mirror: Mirror, *, lock: Lock, folder: Path) -> Work:
     packages = "".join(f'<package name="{name}"/>' for name in _names(lock))
     (work / "config.xml").write_text(_KIWI.format(mirror=mirror.url("debian"), packages=packages))
     command = ["python3", "-c", "from kiwi.kiwi import main; main()", "system", "build"]
-    command += ["--description", "/work", "--target-dir", "/work/out"]
+    command += ["--description", "/job", "--target-dir", "/job/out"]
     return Work(
         name="KIWI",
         command=chroot.entered(command, work=work),
@@ -146,10 +146,10 @@ def diskimage_builder(chroot: Chroot, mirror: Mirror, *, lock: Lock, folder: Pat
         "DIB_RELEASE": "bookworm",
         "DIB_DISTRIBUTION_MIRROR": mirror.url("debian"),
         "DIB_DEBIAN_SECURITY_MIRROR": mirror.url("debian-security"),
-        "DIB_IMAGE_CACHE": "/work/cache",
-        "TMP_DIR": "/work",
+        "DIB_IMAGE_CACHE": "/job/cache",
+        "TMP_DIR": "/job",
     }
-    command = ["disk-image-create", "-t", "raw", "-o", "/work/image"]
+    command = ["disk-image-create", "-t", "raw", "-o", "/job/image"]
     command += ["--image-size", "2", "-p", ",".join(_names(lock)), "debian-minimal", "vm"]
     return Work(
         name="diskimage-builder",
@@ -165,7 +165,7 @@ def mmdebstrap(chroot: Chroot, mirror: Mirror, *, lock: Lock, folder: Path) -> W
     source = f"deb [signed-by={_KEYRING}] {{}} bookworm{{}} main"
     archives = (("debian", ""), ("debian", "-updates"), ("debian-security", "-security"))
     command = ["mmdebstrap", "--variant=essential", f"--include={','.join(_names(lock))}"]
-    command += ["bookworm", "/work/tree"]
+    command += ["bookworm", "/job/tree"]
     command += [source.format(mirror.url(name), suffix) for name, suffix in archives]
     return Work(
         name="mmdebstrap",
