@@ -104,7 +104,7 @@ def test_the_input_may_be_a_disk_and_is_not_changed(config: Config) -> None:
     with open_factory(config, in_process=True) as factory:
         base = a_base(factory)
         before = beginning(factory.body(base.id))
-        tasks = TASKS.replace("@INPUT@", "/dev/vdc && dd if=/dev/zero of=/dev/vdc bs=1M count=1")
+        tasks = TASKS.replace("@INPUT@", "/dev/vdc; dd if=/dev/zero of=/dev/vdc bs=1M count=1")
         image = made(factory, base, input_image_device="vdc", utility_customizations=tasks)
         assert image.status is Status.COMPLETE, image.error
         assert factory.body(image.id).read_bytes() == before
