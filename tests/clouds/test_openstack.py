@@ -209,3 +209,10 @@ def test_without_the_client_library_images_are_made_and_the_push_says_what_to_in
 def test_every_key_is_documented(key: str) -> None:
     page = Path(__file__).parents[2] / "docs" / "reference" / "clouds.md"
     assert f"`{key}`" in page.read_text()
+
+
+def test_a_debian_asks_openstack(tmp_path: Path) -> None:
+    cloud = OpenStack(made_with(tmp_path))
+    [settings] = cloud.customization(template()).files
+    assert "datasource_list: [ConfigDrive, OpenStack, None]" in settings.content.text
+    assert not cloud.customization(template(name="MockOS_A"))

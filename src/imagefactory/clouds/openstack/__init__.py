@@ -17,6 +17,7 @@ from imagefactory.engine.formats.detect import inspect
 from imagefactory.engine.formats.kinds import Compression
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
+from imagefactory.plugins.cloud_init import cloud_init
 from imagefactory.plugins.contract import Customization, Info, Pushed
 from imagefactory.plugins.progress import Progress
 
@@ -45,7 +46,8 @@ class OpenStack:
         return read(provider, credentials)
 
     def customization(self, template: Template) -> Customization:
-        return Customization()
+        """What OpenStack asks of an image (Virtual Machine Image Guide, "Image requirements")."""
+        return cloud_init(template, "OpenStack", sources=["ConfigDrive", "OpenStack"])
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
         compression: Compression = parameters.choice(
