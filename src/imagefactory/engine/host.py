@@ -31,6 +31,9 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "xz": "xz-utils",
 }
 
+#: those of them that only the RPM family needs
+RPM_PROGRAMS: Final = frozenset({"dnf", "rpmkeys"})
+
 
 def identity(program: str) -> str:
     """What changes when another version of a program is installed, or none is any more."""

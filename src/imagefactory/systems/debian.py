@@ -40,7 +40,6 @@ _DEBIAN: Final = Distribution(
         "13": Release(
             suites=_released("trixie"),
             more=("systemd-repart", "systemd-resolved"),
-            parallel=True,
         ),
         # never released: one suite, which has no updates beside it
         "sid": Release(suites=(Suite(name="sid"),), more=("systemd-repart", "systemd-resolved")),
