@@ -161,7 +161,7 @@ def _unpack(folder: Path, package: str, pattern: str) -> None:
 def _driver(package: Path, folder: Path) -> bytes:
     """The driver of the machine's disk, for the installer's kernel."""
     content = gzip.decompress((package / "initrd.gz").read_bytes())
-    release = re.search(rb"lib/modules/([^/\0]+)/", content)
+    release = re.search(rb"lib/modules/(\d[\w.-]*)/kernel/", content)
     assert release is not None
     _unpack(folder, f"linux-image-{release[1].decode()}", "*/virtio_blk.ko")
     (found,) = folder.rglob("virtio_blk.ko")
