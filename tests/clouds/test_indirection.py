@@ -1,15 +1,13 @@
 """What a utility image is to do is read and planned without booting anything."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from contract import TOKEN, made_with, template
-from fakes.build import Told
 from imagefactory.clouds.indirection import Indirection
 from imagefactory.core.errors import RequestError, TemplateError
-from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.engine.boot.utility import RunUtility
@@ -103,20 +101,3 @@ def test_what_cannot_be_done_is_the_clients_error(
 def test_broken_tasks_are_the_clients_error(cloud: Indirection, text: str) -> None:
     with pytest.raises(TemplateError):
         planned(cloud, utility_customizations=text)
-
-
-def test_pushes_are_refused_in_a_sentence(cloud: Indirection, tmp_path: Path) -> None:
-    assert "no push" in cloud.info.description
-    assert not cloud.customization(template())
-    image = ProviderImage(id=TOKEN, provider="p", target="indirection")
-    asks: tuple[Callable[[], object], ...] = (
-        lambda: cloud.login("p", Secret("hunter2")),
-        lambda: cloud.check(None),
-        lambda: cloud.push(image, tmp_path / "disk", None, Told()),
-        lambda: cloud.find(TOKEN, None),
-        lambda: cloud.delete("an-image", None),
-    )
-    for ask in asks:
-        with pytest.raises(RequestError, match="cannot be pushed") as error:
-            ask()
-        assert error.value.hint

@@ -2,20 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, NoReturn, get_args
+from typing import Final, get_args
 
 from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
-from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
-from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template, parse_customizations
 from imagefactory.engine.boot.firmware import Firmware
 from imagefactory.engine.boot.utility import RunUtility
-from imagefactory.engine.plan import Plan, Report
+from imagefactory.engine.plan import Plan
 from imagefactory.plugins.builtin import info
-from imagefactory.plugins.contract import Customization, Info, Pushed
+from imagefactory.plugins.contract import Info
+from imagefactory.plugins.unpushed import Unpushed
 
 _INPUT: Final = "/input_image.raw"
 _RESULTS: Final = "/results/images/boot.iso"
@@ -24,8 +22,11 @@ _FIRMWARES: Final[tuple[Firmware, ...]] = get_args(Firmware)
 _PATH: Final = re.compile(r"/?[^/\x00]+(?:/[^/\x00]+)*")
 
 
-class Indirection:
+class Indirection(Unpushed):
     """The target `indirection`: what a utility image makes of the input, and no pushes."""
+
+    target = "indirection"
+    instead = "Download the target image, or import it as a base image"
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -38,12 +39,6 @@ class Indirection:
     @property
     def targets(self) -> Sequence[str]:
         return ("indirection",)
-
-    def login(self, provider: str, credentials: Secret) -> NoReturn:
-        _refuse()
-
-    def customization(self, template: Template) -> Customization:
-        return Customization()
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
         utility = parameters.text("utility_image") or None
@@ -63,18 +58,6 @@ class Indirection:
                 timeout=self._config.timeout,
             ),
         )
-
-    def check(self, login: object) -> None:
-        _refuse()
-
-    def push(self, image: ProviderImage, disk: Path, login: object, report: Report) -> Pushed:
-        _refuse()
-
-    def find(self, token: str, login: object) -> Pushed | None:
-        _refuse()
-
-    def delete(self, identifier: str, login: object) -> None:
-        _refuse()
 
 
 def _input(parameters: Parameters) -> str | None:
@@ -112,8 +95,3 @@ def _number(parameters: Parameters, key: str, *, default: int | None) -> int | N
         msg = f'The parameter "{key}" is "{number}", which is not 1 or more'
         raise RequestError(msg)
     return number
-
-
-def _refuse() -> NoReturn:
-    msg = 'Images of the target "indirection" cannot be pushed'
-    raise RequestError(msg, hint="Download the target image, or import it as a base image")
