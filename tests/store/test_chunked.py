@@ -19,11 +19,12 @@ from fakes.build import a_build
 from fakes.images import an_id
 from imagefactory.core import spans
 from imagefactory.core.config import Config
-from imagefactory.core.deflate import CLUSTER
+from imagefactory.core.deflate import CLUSTER, deflate
 from imagefactory.core.errors import NotFound, StoreError
 from imagefactory.core.spans import Span
 from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.formats.kinds import FormatName
+from imagefactory.store import chunked
 from imagefactory.store.bodies import Bodies
 
 ONE, TWO, THREE = an_id(1), an_id(2), an_id(3)
@@ -178,6 +179,30 @@ def test_collecting_while_bodies_are_sealed_and_read_loses_nothing(
         collector.join()
     for id, content in zip(ids, contents, strict=True):
         assert read(bodies, id) == content
+
+
+@pytest.mark.parametrize("wrong", [1, 1000])
+def test_a_cluster_is_deflated_until_it_is_the_one_that_was_sealed(
+    bodies: Bodies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: int
+) -> None:
+    build = a_build(tmp_path / "qcow2", source=a_disk(tmp_path / "base"))
+    Convert(format="qcow2").run(build)
+    content = build.disk.read_bytes()
+    bodies.seal(ONE, build.disk)
+    made = 0
+
+    def otherwise(plain: bytes) -> bytes:
+        nonlocal made
+        made += 1
+        return deflate(plain)[:-1] + b"!" if made <= wrong else deflate(plain)
+
+    monkeypatch.setattr(chunked, "deflate", otherwise)
+    if wrong == 1:
+        assert read(bodies, ONE) == content
+        assert made > wrong
+        return
+    with pytest.raises(StoreError, match=f'"{ONE}" is damaged: its bytes'):
+        read(bodies, ONE)
 
 
 def test_a_damaged_chunk_names_the_image_and_the_range(bodies: Bodies, tmp_path: Path) -> None:

@@ -204,7 +204,9 @@ def _framed(plain: bytes) -> Cut:
         with suppress(zlib.error):
             content = inflate(plain)
             if content and deflate(content) == plain:
-                return Cut(framed(len(plain), plain=len(content)), plain, streamed=content)
+                checksum = isal_zlib.crc32(plain)
+                piece = framed(len(plain), plain=len(content), checksum=checksum)
+                return Cut(piece, plain, streamed=content)
     return Cut(Piece(Kind.CHUNK, len(plain), hashlib.sha256(plain).digest()), plain, plain)
 
 

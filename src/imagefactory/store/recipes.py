@@ -19,6 +19,7 @@ _HEAD: Final = struct.Struct(
 _VERSION: Final = 2
 _WITHOUT_STREAM: Final = 1  #: the version of recipes whose body has only pieces of its own
 _LENGTH: Final = struct.Struct("<Q")
+_FRAMED: Final = struct.Struct("<QI")  # bytes of the stream, and the CRC-32 of what they become
 _PIECE: Final = struct.Struct("<BQ")
 _FASTEST: Final = 1
 
@@ -31,7 +32,9 @@ class Kind(IntEnum):
     CHUNK = 2  #: a chunk as it is
     DEFLATED = 3  #: what a chunk holds deflated
     STREAMED = 4  #: the next bytes of the stream
-    FRAMED = 5  #: the next bytes of the stream, deflated; how many they are stands in the recipe
+    FRAMED = (
+        5  #: the next bytes of the stream, deflated; how many, and a checksum, stand in the recipe
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,9 @@ class Piece:
 
     kind: Kind
     length: int  #: bytes of the body
-    content: bytes = b""  #: the literal, the digest of the chunk, or the length in the stream
+    content: bytes = (
+        b""  #: the literal, the digest of the chunk, or length and checksum of `FRAMED`
+    )
 
     @property
     def streamed(self) -> int:
@@ -49,14 +54,19 @@ class Piece:
             case Kind.STREAMED:
                 return self.length
             case Kind.FRAMED:
-                return int(_LENGTH.unpack(self.content)[0])
+                return int(_FRAMED.unpack(self.content)[0])
             case _:
                 return 0
 
+    @property
+    def checksum(self) -> int:
+        """The CRC-32 of the bytes of the body, where they are deflated again."""
+        return int(_FRAMED.unpack(self.content)[1])
 
-def framed(length: int, *, plain: int) -> Piece:
-    """A piece that is so many bytes of the stream, deflated."""
-    return Piece(Kind.FRAMED, length, _LENGTH.pack(plain))
+
+def framed(length: int, *, plain: int, checksum: int) -> Piece:
+    """A piece that is so many bytes of the stream, deflated; the CRC-32 is of those of the body."""
+    return Piece(Kind.FRAMED, length, _FRAMED.pack(plain, checksum))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +124,7 @@ def _unpack(data: bytes) -> Iterator[Piece]:
             Kind.ZEROS: 0,
             Kind.LITERAL: length,
             Kind.STREAMED: 0,
-            Kind.FRAMED: _LENGTH.size,
+            Kind.FRAMED: _FRAMED.size,
         }
         place = start + lengths.get(kind, DIGEST)
         yield Piece(kind, length, data[start:place])
