@@ -54,11 +54,11 @@ def running() -> Iterator[Libvirtd]:
     """The daemon, gone with its machines at the end of the block. Its sockets need a short path."""
     if shutil.which(_PROGRAM) is None or not api.installed():
         pytest.skip("libvirtd or the library for it is not installed")
-    with TemporaryDirectory(prefix="libvirt-", dir="/tmp") as name:
+    with TemporaryDirectory(prefix="lv-", dir="/tmp") as name:
         state = Path(name)
         folder = state / "pool"
         folder.mkdir()
-        config = state / "config" / "libvirt"
+        config = state / "etc" / "libvirt"
         config.mkdir(parents=True)
         (config / "libvirtd.conf").write_text('auth_unix_rw = "none"\n')
         (config / "qemu.conf").write_text('stdio_handler = "file"\nsecurity_driver = "none"\n')
@@ -79,7 +79,7 @@ def _started(state: Path) -> subprocess.Popen[bytes]:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(state),
-        "XDG_CONFIG_HOME": str(state / "config"),
+        "XDG_CONFIG_HOME": str(state / "etc"),
         "XDG_CACHE_HOME": str(state / "cache"),
         "XDG_DATA_HOME": str(state / "data"),
         "XDG_RUNTIME_DIR": str(state / "run"),
@@ -92,7 +92,7 @@ def _started(state: Path) -> subprocess.Popen[bytes]:
         user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     with (state / "libvirtd.out").open("wb") as output:
         return subprocess.Popen(
-            [_PROGRAM, "--config", str(state / "config" / "libvirt" / "libvirtd.conf")],
+            [_PROGRAM, "--config", str(state / "etc" / "libvirt" / "libvirtd.conf")],
             env=environment,
             cwd=state,
             stdin=subprocess.DEVNULL,
