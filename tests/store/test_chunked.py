@@ -181,26 +181,13 @@ def test_collecting_while_bodies_are_sealed_and_read_loses_nothing(
         assert read(bodies, id) == content
 
 
-@pytest.mark.parametrize("wrong", [1, 1000])
-def test_a_cluster_is_deflated_until_it_is_the_one_that_was_sealed(
-    bodies: Bodies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: int
+def test_a_cluster_that_deflates_otherwise_than_it_was_sealed_is_damaged(
+    bodies: Bodies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = a_build(tmp_path / "qcow2", source=a_disk(tmp_path / "base"))
     Convert(format="qcow2").run(build)
-    content = build.disk.read_bytes()
     bodies.seal(ONE, build.disk)
-    made = 0
-
-    def otherwise(plain: bytes) -> bytes:
-        nonlocal made
-        made += 1
-        return deflate(plain)[:-1] + b"!" if made <= wrong else deflate(plain)
-
-    monkeypatch.setattr(chunked, "deflate", otherwise)
-    if wrong == 1:
-        assert read(bodies, ONE) == content
-        assert made > wrong
-        return
+    monkeypatch.setattr(chunked, "deflate", lambda plain: deflate(plain)[:-1] + b"!")
     with pytest.raises(StoreError, match=f'"{ONE}" is damaged: its bytes'):
         read(bodies, ONE)
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -83,17 +83,13 @@ def write(
 
 def chunks(disk: Path, *, codecs: Collection[Codec], threads: int = 2) -> Iterator[Chunk]:
     """The chunks of a raw disk in order, compressed by so many threads, few of them in memory at once."""
-    with (
-        disk.open("rb", buffering=0) as file,
-        ThreadPoolExecutor(threads) as beside,
-        ThreadPoolExecutor(threads) as pool,
-    ):
+    with disk.open("rb", buffering=0) as file, ThreadPoolExecutor(threads) as pool:
         handle = file.fileno()
         batches = _batches(data_clusters(handle))
         waiting: deque[Future[list[Chunk]]] = deque()
         try:
             for batch in batches:
-                waiting.append(pool.submit(_compress_all, handle, batch, codecs, beside))
+                waiting.append(pool.submit(_compress_all, handle, batch, codecs))
                 if len(waiting) > _AHEAD * threads:
                     yield from waiting.popleft().result()
             while waiting:
@@ -135,28 +131,18 @@ def _read(handle: int, index: int) -> bytes:
     return b"" if plain == _ZERO else plain
 
 
-def _compress_all(
-    handle: int, clusters: Sequence[int], codecs: Collection[Codec], beside: ThreadPoolExecutor
-) -> list[Chunk]:
-    read = [(index, plain) for index in clusters if (plain := _read(handle, index))]
-    # ISA-L was seen to write a cluster a byte longer now and then, only where zstd ran in its threads; the
-    # cause is not known, and that threads of their own prevent it is likely, not proved.
-    frames: Iterator[bytes] = repeat(b"")
-    if "zstd" in codecs:
-        frames = beside.map(zstd_frame, [plain for _, plain in read])
-    return [
-        _compress(index, plain, codecs, zstd=frame)
-        for (index, plain), frame in zip(read, frames, strict=False)
-    ]
+def _compress_all(handle: int, clusters: Sequence[int], codecs: Collection[Codec]) -> list[Chunk]:
+    read = ((index, _read(handle, index)) for index in clusters)
+    return [_compress(index, plain, codecs) for index, plain in read if plain]
 
 
-def _compress(index: int, plain: bytes, codecs: Collection[Codec], *, zstd: bytes) -> Chunk:
+def _compress(index: int, plain: bytes, codecs: Collection[Codec]) -> Chunk:
     deflated = "deflate" in codecs
     return Chunk(
         index=index,
         plain=plain,
         deflated=deflate(plain) if deflated else b"",
-        zstd=zstd,
+        zstd=zstd_frame(plain) if "zstd" in codecs else b"",
         crc32=isal_zlib.crc32(plain) if deflated else 0,
         adler32=isal_zlib.adler32(plain) if deflated else 0,
     )

@@ -3,10 +3,9 @@
 import zlib
 from typing import IO, Final
 
-from isal import isal_zlib
+from imagefactory.core.deflate import Deflater
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_LEVEL: Final = 1  # of ISA-L: a tenth of zlib's time for a tenth more bytes
 
 
 class Gzip:
@@ -14,7 +13,7 @@ class Gzip:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._stream = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+        self._stream = Deflater(_GZIP)
 
     def write(self, data: bytes) -> int:
         """Compress some bytes more."""
@@ -23,4 +22,4 @@ class Gzip:
 
     def finish(self) -> None:
         """Write what is left; the file itself stays open."""
-        self._file.write(self._stream.flush())
+        self._file.write(self._stream.finish())
