@@ -16,6 +16,7 @@ from imagefactory.engine.sandbox import Sandbox
 
 _LOCK: Final = "lock.json"  #: in the scratch folder of a build: the packages that it needs
 TREE: Final = "tree.json"  #: there too: the layers that it stands on
+DISC: Final = "disc"  #: there too: the name of the disc image that it reads, without a suffix
 _PARTIAL: Final = ".partial"
 _ASIDE: Final = ".evicted.partial"
 _BLOCK: Final = 512
@@ -23,7 +24,7 @@ _BLOCK: Final = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Cached:
-    """A layer or a file of the cache that can be made or fetched again."""
+    """A layer, a package file or a disc image, which can be made or fetched again."""
 
     path: Path
     size: int  #: bytes on the disk
@@ -63,7 +64,7 @@ class Eviction:
         return sorted(found, key=lambda cached: cached.used)
 
     def _everything(self) -> list[Cached]:
-        return [*self._layers(), *self._objects()]
+        return [*self._layers(), *self._files()]
 
     def run(self, limit: int) -> int:
         """Remove the surplus, and what dead builds have left half made; the bytes that this freed."""
@@ -94,8 +95,8 @@ class Eviction:
                 used = sealed.stat().st_mtime
                 yield Cached(path=sealed.parent, size=values.get("size", 0), used=used)
 
-    def _objects(self) -> Iterator[Cached]:
-        for path in (self.cache / "objects").glob("??/*"):
+    def _files(self) -> Iterator[Cached]:
+        for path in [*(self.cache / "objects").glob("??/*"), *(self.cache / "discs").glob("*")]:
             with suppress(FileNotFoundError):
                 status = path.stat()
                 yield Cached(path=path, size=status.st_blocks * _BLOCK, used=status.st_mtime)
@@ -113,6 +114,9 @@ class Eviction:
                 packages = Lock.loads(record.read_text()).packages
                 objects = self.cache / "objects"
                 needed |= {objects / one.sha256[:2] / one.sha256 for one in packages}
+        for record in self.scratch.glob(f"*/{DISC}"):
+            with suppress(FileNotFoundError):
+                needed |= set((self.cache / "discs").glob(f"{record.read_text()}.*"))
         return needed
 
 

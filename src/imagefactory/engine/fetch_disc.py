@@ -1,6 +1,7 @@
 """The step that brings a distribution's disc image, and checks it against its checksum file."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
@@ -9,7 +10,9 @@ from urllib.parse import unquote, urlsplit
 from imagefactory.core.errors import VerificationError
 from imagefactory.core.template import Install
 from imagefactory.engine.discs import place_of, sum_for
+from imagefactory.engine.eviction import DISC, in_use
 from imagefactory.engine.fetch import Fetcher, fetch, http_client
+from imagefactory.engine.files import write_atomically
 from imagefactory.engine.locks import wait_for_lock
 from imagefactory.engine.mirrors import shown
 from imagefactory.engine.objects import demand_room, room_at
@@ -39,12 +42,15 @@ class FetchDisc(Step):
     def run(self, build: Build) -> None:
         expected = self._expected(build)
         place = place_of(build, self.install.url)
+        with in_use(build.cache):
+            write_atomically(build.scratch / DISC, place.stem)
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_suffix(".partial")
         with room_at(place.parent), partial.open("a+b") as file:
             wait_for_lock(file.fileno(), check=build.tools.cancellation.check)
             if place.exists() and (expected is None or self._sum(place) == expected):
                 build.tools.log("The disc image is in the cache")
+                os.utime(place)
                 partial.unlink(missing_ok=True)
                 return
             for again in (False, True):
