@@ -1,5 +1,6 @@
 """Builds share layers that are whole, and no others."""
 
+import hashlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from fakes.guest import a_guest
 from imagefactory.core.lock import Lock, LockedPackage
 from imagefactory.engine.command import Tools
 from imagefactory.engine.eviction import Eviction
+from imagefactory.engine.inventory import write_inventory
 from imagefactory.engine.layers import Layers
 from imagefactory.engine.plan import AS_OF, Build
 from imagefactory.engine.sandbox import Sandbox
@@ -182,6 +184,22 @@ def test_what_came_from_a_network_is_good_for_its_time(build: Build) -> None:
 
 def eviction(build: Build) -> Eviction:
     return Eviction(cache=build.cache, scratch=build.scratch.parent, sandbox=sandbox_of(build))
+
+
+def test_the_digests_of_a_shared_layer_are_taken_once(build: Build) -> None:
+    assert make(build, script="echo new > /etc/passwd; rm /etc/shadow; mkdir /etc/shadow")
+    found = write_inventory(build)
+    assert found["/etc/passwd"].sha256 == hashlib.sha256(b"new\n").hexdigest()
+    assert found["/etc/passwd"].sha1 == hashlib.sha1(b"new\n").hexdigest()
+    assert "/etc/shadow" not in found  # which a folder hides
+    kept = sorted((build.cache / "layers").glob("*/sums.json.gz"))
+    assert len(kept) == 2
+    before = [path.stat().st_ino for path in kept]
+    assert write_inventory(build) == found
+    assert [path.stat().st_ino for path in kept] == before
+    kept[0].write_bytes(kept[0].read_bytes()[:-9])
+    assert write_inventory(build) == found
+    assert kept[0].stat().st_ino != before[0]
 
 
 def test_what_was_used_longest_ago_goes_first_and_what_builds_use_stays(build: Build) -> None:

@@ -1,18 +1,29 @@
 """Takes the inventory of a tree: every file with its digest, and the arguments of its kernel."""
 
 import gzip
-from collections.abc import Mapping
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from imagefactory.core.bill import Digests
 from imagefactory.core.inventory import Entry, Inventory
 from imagefactory.engine.files import write_atomically
+from imagefactory.engine.layers import Layers
 from imagefactory.engine.plan import Build
 from imagefactory.engine.threads import Stop, side_by_side
 from imagefactory.engine.tree import Tree
 
 NAME: Final = "inventory.json.gz"
+_SUMS: Final = (
+    "sums.json.gz"  #: beside the tree of a shared layer; gzip's checksum tells a damaged one
+)
+
+#: SHA-1 and SHA-256 of each file, by its path
+Sums = Mapping[str, Sequence[str]]
 
 #: What the sandbox itself brings into a tree.
 _LEFT_OUT: Final = ("proc", "sys", "dev", "run", "tmp")
@@ -35,28 +46,53 @@ printf '%s %s' "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"
 def write_inventory(build: Build) -> Mapping[str, Digests]:
     """Write the inventory of the build's tree into its artifacts, as `inventory.json.gz`.
 
-    Both digests of every file are returned by its path; reading them side by side takes no longer than one.
+    Both digests of every file are returned by its path.
     """
     tree = Tree.load(build)
     arguments = tree.run(["sh", "-c", _ARGUMENTS], quiet=True).split()
     listing = tree.run(["sh", "-c", _LISTING], quiet=True)
-    jobs = [partial(_digests, tree, algorithm) for algorithm in ("sha1", "sha256")]
-    sha1, sha256 = side_by_side(jobs, cancellation=build.tools.cancellation, threads=2)
-    files = read_files(listing, sha256)
+    sums: dict[str, Sequence[str]] = {}
+    for layer in tree.layers:
+        sums |= _sums(tree, layer)
+    files = read_files(listing, {path: sha256 for path, (_, sha256) in sums.items()})
     inventory = Inventory(kernel_arguments=tuple(arguments), files=files)
     # Without the time in its head the same tree gives the same bytes.
     write_atomically(build.artifacts / NAME, gzip.compress(inventory.dumps().encode(), 6, mtime=0))
-    both = sha1.keys() & sha256.keys()
-    return {path: Digests(sha1=sha1[path], sha256=sha256[path]) for path in both}
+    regular = (path for path, entry in files.items() if entry.type == "f" and path in sums)
+    return {path: Digests(sha1=sums[path][0], sha256=sums[path][1]) for path in regular}
 
 
-def _digests(tree: Tree, algorithm: str, _stop: Stop) -> Mapping[str, str]:
+def _sums(tree: Tree, layer: Path) -> Sums:
+    """The digests of a layer's own files: those of a shared one are taken once, and kept beside it."""
+    sealed = Layers(build=tree.build).sealed_at(layer)
+    if sealed is None:
+        return _measured(tree, layer)
+    kept = layer.parent / _SUMS
+    with suppress(OSError, EOFError, ValueError, zlib.error):
+        of, found = json.loads(gzip.decompress(kept.read_bytes()))
+        if of == sealed.digest:
+            sums: Sums = found
+            return sums
+    sums = _measured(tree, layer)
+    data = json.dumps((sealed.digest, sums), sort_keys=True).encode()
+    write_atomically(kept, gzip.compress(data, 1))
+    return sums
+
+
+def _measured(tree: Tree, layer: Path) -> Sums:
+    # Both at once: who reads a file second finds it in memory.
+    jobs = [partial(_digests, tree, layer, algorithm) for algorithm in ("sha1", "sha256")]
+    sha1, sha256 = side_by_side(jobs, cancellation=tree.build.tools.cancellation, threads=2)
+    return {path: (sha1[path], sha256[path]) for path in sha1.keys() & sha256.keys()}
+
+
+def _digests(tree: Tree, layer: Path, algorithm: str, _stop: Stop) -> Mapping[str, str]:
     work = tree.build.scratch / f"inventory-{algorithm}"
     tree.sandbox.remove(work)
     tree.sandbox.own(work)
     try:
         argv = ["sh", "-euc", _DIGESTS, "sh", algorithm]
-        return read_sums(tree.sandbox.host(argv, cwd=work, layers=tree.layers, quiet=True))
+        return read_sums(tree.sandbox.host(argv, cwd=work, layers=(layer,), quiet=True))
     finally:
         tree.sandbox.remove(work)
 
@@ -89,7 +125,8 @@ def _entry(facts: str, link: str, sums: Mapping[str, str]) -> tuple[str, Entry]:
         mode=mode,
         owner=owner,
         size=int(size) if kind in {"f", "l"} else 0,
-        sha256=sums.get(path),
+        # a layer above may have put something else where one below has a file
+        sha256=sums.get(path) if kind == "f" else None,
         link=link or None,
     )
     return path, entry

@@ -15,6 +15,7 @@ from imagefactory.engine.files import is_at
 from imagefactory.engine.locks import wait_for_lock
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
+from imagefactory.engine.threads import Asking
 
 #: of the guest's `/`, which takes it from the folder of its topmost layer
 ROOT_MODE: Final = 0o755
@@ -25,6 +26,9 @@ tar --create --sort=name --format=posix --pax-option=delete=atime,delete=ctime -
     --xattrs --xattrs-include='*' --directory=tree . | openssl dgst -sha256 -r
 du --summarize --block-size=1 tree
 """
+
+#: Targets of one base begin together, with the same layers below them.
+_DIGESTS: Final[Asking[Path, str]] = Asking()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,8 @@ class Layers:
         sealed = self.sealed(key)
         if sealed is None or sealed.made < youngest:
             return None
-        if self._measured(layer)[0] != sealed.digest:
+        check = self.build.tools.cancellation.check
+        if _DIGESTS.ask(layer, lambda: self._measured(layer)[0], check=check) != sealed.digest:
             self.build.tools.log(f"The layer {key[:12]} is damaged, and is made anew")
             self._remove(layer)
             return None
@@ -73,6 +78,10 @@ class Layers:
             return Sealed(**values)
         except (FileNotFoundError, ValueError, TypeError):
             return None
+
+    def sealed_at(self, layer: Path) -> Sealed | None:
+        """What this layer of a tree was sealed with; None when it is not shared."""
+        return self.sealed(layer.parent.name) if layer.parent.parent == self.folder else None
 
     @contextmanager
     def create(self, key: str, *, youngest: float = 0.0) -> Iterator[Path | None]:

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from imagefactory.core.errors import Cancelled
 from imagefactory.engine.command import Cancellation
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 TICK: Final = 0.1  #: seconds between looks at whether to stop
 
@@ -68,3 +69,33 @@ def side_by_side(
     finally:
         stop.request()
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Asking(Generic[K, T]):
+    """What several threads want to know at the same time is found out once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: dict[K, Future[T]] = {}
+
+    def ask(self, key: K, find: Callable[[], T], *, check: Callable[[], None]) -> T:
+        """What `find` gives, or another thread's that is at it; `check` raises when waiting is to end."""
+        with self._lock:
+            theirs = self._asked.get(key)
+            mine: Future[T] = Future()
+            if theirs is None:
+                self._asked[key] = mine
+        if theirs is not None:
+            while not wait([theirs], timeout=TICK).done:
+                check()
+            # Who failed may have been cancelled, which is no answer to us.
+            return find() if theirs.exception() else theirs.result()
+        try:
+            mine.set_result(find())
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            with self._lock:
+                del self._asked[key]
+        return mine.result()
