@@ -38,11 +38,22 @@ _COMMANDS: Final = {
     "retry": "control:retry",
     "target_image": "build:target_image",
     "template": "template:template",
+    "verify": "verify:verify",
     "worker": "worker:worker",
 }
 #: what looks at this machine, its state folder or its files, whatever server there is
 _LOCAL: Final = frozenset(
-    {"boot", "completion", "convert", "doctor", "formats", "gc", "import_base_image", "worker"}
+    {
+        "boot",
+        "completion",
+        "convert",
+        "doctor",
+        "formats",
+        "gc",
+        "import_base_image",
+        "verify",
+        "worker",
+    }
 )
 _INTERRUPTED: Final = 130  #: what a shell gives for a program that Ctrl-C has ended
 

@@ -142,6 +142,8 @@ def _add_watching(add: Add) -> None:
     artifacts.add_argument("id", metavar="ID")
     artifacts.add_argument("name", metavar="NAME", nargs="?", help="fetch this one")
     artifacts.add_argument("-o", "--out", type=Path, metavar="FILE", help="write it here")
+    verify = add("verify", "Say whether an image is still what its build has recorded.")
+    verify.add_argument("image", metavar="ID_OR_FILE")
     diff = add("diff", "Show how two images differ: size, kernel arguments, packages, files.")
     diff.add_argument("id", metavar="ID")
     diff.add_argument("other", metavar="ID")
