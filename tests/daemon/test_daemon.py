@@ -134,10 +134,15 @@ def test_systemd_is_told_when_it_is_ready_and_when_it_ends(daemon: Daemon, tmp_p
 
 def test_dead_keys_of_old_configurations_are_explained_in_the_log(daemon: Daemon) -> None:
     environment = daemon.environment
-    old = {"image_manager": "file", "max_concurrent_ec2_sessions": 4, "proxy_ami_id": "ami-id"}
+    old = {
+        "image_manager": "file",
+        "max_concurrent_ec2_sessions": 4,
+        "proxy_ami_id": "ami-id",
+        "secondary": False,
+    }
     Path(environment["IMAGEFACTORY_CONFIG"]).write_text(json.dumps(old))
     process = subprocess.Popen(
-        daemon.command("--foreground", "--secondary"), env=environment, stderr=subprocess.PIPE
+        daemon.command("--foreground"), env=environment, stderr=subprocess.PIPE
     )
     daemon.started.append(process)
     assert process.stderr is not None
@@ -146,6 +151,18 @@ def test_dead_keys_of_old_configurations_are_explained_in_the_log(daemon: Daemon
         ["max_concurrent_ec2_sessions"], ["proxy_ami_id"], ["secondary"],
     ]  # fmt: skip
     process.stderr.close()
+
+
+def test_there_are_no_secondary_factories(daemon: Daemon) -> None:
+    refused = subprocess.run(
+        daemon.command("--secondary"), env=daemon.environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        'imagefactoryd: The command line asks for a "secondary" factory, and there are none any more '
+        "(Leave it out; workers share the work)\n"
+    )
 
 
 def workers_of(pid: int) -> list[int]:

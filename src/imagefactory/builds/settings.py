@@ -32,6 +32,7 @@ def load(
     values: dict[str, Any] = {"state": Path(default_state(environment)), **defaults}
     for origin, source in sources.items():
         values |= Config.read(source, origin=origin)
+        _refuse_secondary(source, origin)
     ignored = _ignored(dict.fromkeys(key for source in sources.values() for key in source))
     return _anchored(Config(**values, ignored=tuple(ignored)))
 
@@ -78,6 +79,13 @@ def _anchored(config: Config) -> Config:
         keyrings=absolute(config.keyrings),
         local_folders=absolute(config.local_folders),
     )
+
+
+def _refuse_secondary(source: Mapping[str, Any], origin: str) -> None:
+    """Whoever asks for a helper of another factory must not get a whole one that serves the world."""
+    if source.get("secondary") not in {None, False, "0", "false", "no"}:
+        msg = f'The {origin} asks for a "secondary" factory, and there are none any more'
+        raise ConfigError(msg, hint="Leave it out; workers share the work")
 
 
 def _ignored(keys: Iterable[str]) -> Iterator[str]:

@@ -114,7 +114,10 @@ def _parser() -> argparse.ArgumentParser:
         ("--no_ssl", {"action": "store_true", "help": "serve without TLS"}),
         ("--no_oauth", {"action": "store_true", "help": "take requests without a signature"}),
         ("--open_reads", {"action": "store_true", "help": "take GETs without a signature"}),
-        ("--secondary", {"action": "store_true", "help": "accepted, and of no use any more"}),
+        (
+            "--secondary",
+            {"action": "store_true", "help": "refused: there are no secondary factories"},
+        ),
         ("--foreground", {"action": "store_true", "help": "stay at the terminal, and log there"}),
         ("--verbose", {"action": "store_true", "help": "log what is being built"}),
         ("--debug", {"action": "store_true", "help": "log everything"}),
