@@ -10,7 +10,6 @@ from contract import TOKEN, made_with, template
 from fakes.build import Told
 from imagefactory.clouds.hyperv import HyperV
 from imagefactory.clouds.indirection import Indirection
-from imagefactory.clouds.rhevm import Rhevm
 from imagefactory.core.errors import RequestError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.secret import Secret
@@ -18,7 +17,7 @@ from imagefactory.plugins.contract import Cloud
 from imagefactory.plugins.registry import Registry
 
 
-@pytest.fixture(params=[HyperV, Indirection, Rhevm])
+@pytest.fixture(params=[HyperV, Indirection])
 def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Cloud[Any]:
     made: Cloud[Any] = request.param(made_with(tmp_path))
     return made

@@ -6,7 +6,9 @@ import pytest
 
 from servers import azurite as azurite_server
 from servers import gcs as gcs_server
+from servers import imageio as imageio_server
 from servers.azurite import Azurite
+from servers.imageio import ImageIO
 from servers.openstack import OpenStackServers, running
 
 
@@ -29,3 +31,10 @@ def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an emulator of Google Cloud Storage."""
     with gcs_server.running(tmp_path_factory.mktemp("gcs")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def imageio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageIO]:
+    """The daemon that takes disks on oVirt's hosts."""
+    with imageio_server.running(tmp_path_factory.mktemp("imageio")) as daemon:
+        yield daemon

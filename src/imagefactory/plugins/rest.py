@@ -197,7 +197,7 @@ def _distrusted(error: BaseException | None) -> bool:
 
 
 def _words(answer: httpx2.Response) -> str:
-    """What a server said of its refusal: in JSON (ARM, Google, RFC 6749 5.2) or XML (Azure's blobs)."""
+    """What a server said of its refusal: in JSON (ARM, Google, oVirt, RFC 6749 5.2) or XML (Azure's blobs)."""
     texts = _said_in_json(answer.text) or _said_in_xml(answer.text)
     return f"{answer.status_code} " + (": ".join(filter(None, texts)) or answer.reason_phrase)
 
@@ -212,6 +212,8 @@ def _said_in_json(text: str) -> list[str]:
             return [str(more.get("code") or more.get("status") or ""), message]
         case {"error": str(code), **more}:
             return [code, str(more.get("error_description") or "")]
+        case {"reason": str(reason), "detail": str(detail)}:
+            return [reason, detail]
         case _:
             return []
 
