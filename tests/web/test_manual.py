@@ -38,6 +38,16 @@ EC2: Final = """<provider_credentials>
         <account_number>1234-5678-9012</account_number>
         <access_key>BEEFFEEDBEEFFEEDBEEF</access_key>
         <secret_access_key>asdHGK46783HGAlasdfc12FjerIe7g</secret_access_key>
+        <certificate>
+            -----BEGIN CERTIFICATE-----
+            (base64)
+            -----END CERTIFICATE-----
+        </certificate>
+        <key>
+            -----BEGIN (private key)-----
+            (base64)
+            -----END (private key)-----
+        </key>
     </ec2_credentials>
 </provider_credentials>
 """
@@ -104,9 +114,11 @@ def test_creating_a_target_image_in_xml(api: Api) -> None:
 
 
 def test_creating_a_provider_image_with_a_form(api: Api) -> None:
-    base, target, _ = api.cascade()
-    url = f"{ROOT}/base_images/{base['id']}/target_images/{target['id']}/provider_images"
-    form = {"target": "mock", "provider": "ec2-us-east-1", "credentials": EC2}
+    base = api.built("/base_images", "base_image", template=TDL)
+    targets = f"/base_images/{base['id']}/target_images"
+    target = api.post(targets, "target_image", target="ec2")
+    url = f"{ROOT}{targets}/{target['id']}/provider_images"
+    form = {"target": "ec2", "provider": "ec2-us-east-1", "credentials": EC2}
     answer = api.http.post(url, data=form)
     assert answer.status_code == 202
     image = answer.json()["provider_image"]
