@@ -57,11 +57,21 @@ class Lock:
         """The lock that `dumps` wrote; `RequestError` when it is something else."""
         try:
             content: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise _refused(f"it is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise _refused("it is no object")
+        try:
             if content.pop("format") != FORMAT:
-                msg = "format"
-                raise ValueError(msg)
+                raise _refused("its format is another one")
             packages = tuple(LockedPackage(**package) for package in content.pop("packages"))
             return cls(**content, packages=packages)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            msg = f'The lock is not in the format "{FORMAT}": {error}'
-            raise RequestError(msg, hint='Write it with "imagefactory template lock"') from error
+        except KeyError as error:
+            raise _refused(f'it has no "{error.args[0]}"') from error
+        except (TypeError, AttributeError) as error:
+            raise _refused(str(error)) from error
+
+
+def _refused(why: str) -> RequestError:
+    msg = f'The lock is not in the format "{FORMAT}": {why}'
+    return RequestError(msg, hint='Write it with "imagefactory template lock"')
