@@ -100,8 +100,9 @@ def disk_of_noise(tmp_path: Path) -> Path:
 def test_what_would_not_work_is_told_within_a_second(
     vcenter: VCenter, changed: dict[str, Any], message: str
 ) -> None:
+    soap.sdk()  # its import takes a second or two more, once in the life of a worker
     began = time.monotonic()
     with pytest.raises(CloudError, match=message) as error:
         VSphere(made_with(Path("/nonexistent"))).check(login(vcenter, **changed))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 1
     assert PASSWORD not in f"{error.value!r} {error.value.hint} {error.value.__cause__!r}"
