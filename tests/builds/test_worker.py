@@ -159,7 +159,8 @@ def test_a_store_that_is_full_until_the_scratch_folder_is_gone(shop: Shop) -> No
             return super().change(id, edit)
 
     image = shop.factory.create_base_image(template=a_template(), parameters={"step2": "fail"})
-    workshop = replace(shop.workshop, store=Full(engine=shop.workshop.store.engine))
+    store = shop.workshop.store
+    workshop = replace(shop.workshop, store=Full(engine=store.engine, polled=store.polled))
     Worker(workshop).perform(Job.BUILD, image.id, unrecorded)
     failed = shop.factory.image(BaseImage, image.id)
     assert failed.error == 'The package "nosuch" is unknown. Did you mean "such"?'

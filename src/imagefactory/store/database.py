@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, overload
@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Select,
     bindparam,
     case,
     delete,
@@ -24,12 +23,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from imagefactory.core.errors import Conflict, NotFound, StoreError
+from imagefactory.core.errors import Conflict, StoreError
 from imagefactory.core.images import SETTLED, Image, ProviderImage, Status, now
 from imagefactory.store import outbox
 from imagefactory.store.connect import WRITE, open_sqlite
 from imagefactory.store.meta import has, metadata
 from imagefactory.store.outbox import Callback
+from imagefactory.store.polled import SUMMARY, Polled
 from imagefactory.store.rows import (
     Body,
     Claim,
@@ -40,6 +40,7 @@ from imagefactory.store.rows import (
     columns_of,
     event_from,
     image_from,
+    missing,
     summary_from,
     unstorable,
 )
@@ -48,14 +49,9 @@ from imagefactory.store.sealing import Seal
 
 ImageT = TypeVar("ImageT", bound=Image)
 
-_SUMMARY: Final = [images.c[field.name] for field in fields(Summary)]
 _METADATA: Final = {"identifier": images.c.id, "type": images.c.kind, "status": images.c.status}
 # Made once: to put one together takes longer than to run it.
 _ONE: Final = select(images).where(images.c.id == bindparam("id"))
-_SUMMED_UP: Final = select(*_SUMMARY).where(images.c.id == bindparam("id"))
-_CHILDREN: Final = (
-    select(*_SUMMARY).where(images.c.parent_id == bindparam("id")).order_by(images.c.number)
-)
 _UNFINISHED: Final = frozenset(Status) - SETTLED
 
 
@@ -71,14 +67,17 @@ class Store:
     # SQLite lets writers wait by sleeping ever longer, and whoever comes wins; among our own threads a
     # queue is fairer.
     writers: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    polled: Polled = field(repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """The store in this SQLite file, made or migrated where needed; `StoreError` if it is damaged or newer."""
-        return cls(engine=open_sqlite(path))
+        engine = open_sqlite(path)
+        return cls(engine=engine, polled=Polled(str(path), engine.get_execution_options()[SEAL]))
 
     def close(self) -> None:
         """Let go of the database; the store may not be used after this."""
+        self.polled.close()
         self.engine.dispose()
 
     # One image
@@ -98,20 +97,12 @@ class Store:
         """The image with this id, of this kind; `NotFound` in the words of the API manual."""
         image = self.get(id)
         if not isinstance(image, kind):
-            raise _missing(id, kind)
+            raise missing(id, kind)
         return image
 
     def family(self, id: str, kind: type[Image]) -> Family:
         """The image with this id, of this kind, and its relatives; `NotFound` as of `image`."""
-        with self._reading() as connection:
-            image = _find(connection, id)
-            if not isinstance(image, kind):
-                raise _missing(id, kind)
-            return Family(
-                image=image,
-                parent=next(_summaries(connection, _SUMMED_UP, image.parent_id), None),
-                children=tuple(_summaries(connection, _CHILDREN, id)),
-            )
+        return self.polled.family(id, kind)
 
     def add(self, *new: Image, claim: Claim | None = None) -> None:
         """Record new images, all or none. `Conflict` when an id is taken or a parent does not exist.
@@ -149,7 +140,7 @@ class Store:
         with self._writing() as connection:
             image = _find(connection, id)
             if image is None:
-                raise _missing(id, Image)
+                raise missing(id, Image)
             return _save(connection, edit(image))
 
     def report(self, id: str, percent: int, activity: str | None = None) -> None:
@@ -171,7 +162,7 @@ class Store:
         with self._writing() as connection:
             image = _find(connection, id)
             if image is None:
-                raise _missing(id, Image)
+                raise missing(id, Image)
             if image.settled:
                 msg = f'The {image.title} "{id}" is {image.status}, so there is nothing to cancel'
                 raise Conflict(msg)
@@ -212,20 +203,24 @@ class Store:
 
         `NotFound` when there is no image `marker`.
         """
-        wanted = select(*_SUMMARY).order_by(images.c.number).limit(limit)
+        if not labels:
+            return self.polled.list(
+                kind=kind, parent=parent, status=status, limit=limit, marker=marker
+            )
+        wanted = select(*SUMMARY).order_by(images.c.number).limit(limit)
         if kind is not None:
             wanted = wanted.where(images.c.kind == kind.kind)
         if parent is not None:
             wanted = wanted.where(images.c.parent_id == parent)
         if status is not None:
             wanted = wanted.where(images.c.status == status)
-        for key, value in (labels or {}).items():
+        for key, value in labels.items():
             wanted = wanted.where(images.c.labels[key].as_string() == value)
         with self._reading() as connection:
             if marker is not None:
                 number = connection.scalar(select(images.c.number).where(images.c.id == marker))
                 if number is None:
-                    raise _missing(marker, Image)
+                    raise missing(marker, Image)
                 wanted = wanted.where(images.c.number > number)
             return tuple(map(summary_from, connection.execute(wanted).mappings()))
 
@@ -258,8 +253,7 @@ class Store:
 
     def ids(self) -> frozenset[str]:
         """The ids of all images."""
-        with self._reading() as connection:
-            return frozenset(connection.scalars(select(images.c.id)))
+        return self.polled.ids()
 
     def waiting(self, parent_id: str) -> tuple[Image, ...]:
         """The images that wait for this one, oldest first."""
@@ -421,16 +415,6 @@ def _find(connection: Connection, id: str) -> Image | None:
     return None if row is None else image_from(row, seal_of(connection))
 
 
-def _summaries(connection: Connection, wanted: Select[Any], id: str | None) -> Iterator[Summary]:
-    if id is None:
-        return iter(())
-    return map(summary_from, connection.execute(wanted, {"id": id}).mappings())
-
-
-def _missing(id: str, kind: type[Image]) -> NotFound:
-    return NotFound(f"No {'image' if kind is Image else kind.kind} found with id: {id}")
-
-
 def _overtaken(image: Image) -> Conflict:
     msg = f'The {image.title} "{image.id}" was changed by somebody else meanwhile'
     return Conflict(msg, hint="Read it again")
@@ -439,7 +423,7 @@ def _overtaken(image: Image) -> Conflict:
 def _save(connection: Connection, image: ImageT) -> ImageT:
     before = _find(connection, image.id)
     if before is None:
-        raise _missing(image.id, type(image))
+        raise missing(image.id, type(image))
     if before.version != image.version:
         raise _overtaken(image)
     after = replace(

@@ -1,13 +1,14 @@
 """Rows of the database as values, and values as rows."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import RowMapping
 
-from imagefactory.core.errors import RequestError, StoreError
+from imagefactory.core.errors import NotFound, RequestError, StoreError
 from imagefactory.core.images import KINDS, Image, Status
 from imagefactory.store.schema import images
 from imagefactory.store.sealing import Seal
@@ -99,7 +100,12 @@ def unstorable() -> RequestError:
     return RequestError(msg, hint="Send Unicode, and no NaN or Infinity")
 
 
-def image_from(row: RowMapping, seal: Seal) -> Image:
+def missing(id: str, kind: type[Image]) -> NotFound:
+    """The error about an image that is not there, in the words of the API manual."""
+    return NotFound(f"No {'image' if kind is Image else kind.kind} found with id: {id}")
+
+
+def image_from(row: Mapping[str, Any] | RowMapping, seal: Seal) -> Image:
     """The image that a row of `images` holds; `StoreError` when the key of the vault is another one."""
     text = seal.open_up(row["sealed"], of=row["id"])
     if text is None:

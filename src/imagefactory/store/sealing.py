@@ -7,6 +7,7 @@ import secrets
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 
@@ -46,12 +47,12 @@ class Seal:
         nonce = secrets.token_bytes(_NONCE)
         # Any text can be kept: an encoding error would carry the secret along.
         plain = text.encode("utf-8", "surrogatepass")
-        return nonce + self._cipher().encrypt(nonce, plain, of.encode())
+        return nonce + self._cipher.encrypt(nonce, plain, of.encode())
 
     def open_up(self, sealed: bytes, *, of: str) -> str | None:
         """The text; None when it was sealed under another key or for another thing, or changed since."""
         try:
-            opened = self._cipher().decrypt(sealed[:_NONCE], sealed[_NONCE:], of.encode())
+            opened = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], of.encode())
         except (InvalidTag, ValueError):
             return None
         return opened.decode("utf-8", "surrogatepass")
@@ -61,6 +62,7 @@ class Seal:
         key = HKDF(hashes.SHA256(), length=_KEY, salt=None, info=b"digest").derive(self._raw_key())
         return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
+    @cached_property
     def _cipher(self) -> AESGCM:
         return AESGCM(self._raw_key())
 
