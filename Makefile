@@ -17,7 +17,7 @@ test: .setup-test check ## everything that this machine can run
 test-fast: check ## what needs no root, network or QEMU
 	@.venv/bin/pytest -rs -m "not integration and not slow"
 
-test-slow: .setup-test ## what takes minutes each
+test-slow: .setup-test .setup-foreign ## what takes minutes each
 	@.venv/bin/pytest -rs -m slow
 
 check: .setup-check ## formatting, lint, types, import floors
@@ -40,7 +40,7 @@ clean: ## remove what builds and tests left in this folder
 	@# What ordinary users built belongs in part to their subordinate ids.
 	@rm -rf .cache 2>/dev/null || unshare --map-root-user --map-auto rm -rf .cache
 
-SETUPS := .setup-run .setup-test .setup-bench .setup-check .setup-docs
+SETUPS := .setup-run .setup-test .setup-foreign .setup-bench .setup-check .setup-docs
 .PHONY: $(SETUPS)
 $(SETUPS): .setup-%:
 	@scripts/setup $*

@@ -143,11 +143,9 @@ def test_every_imported_distribution_is_declared() -> None:
 
 
 def test_setup_installs_every_program_that_the_engine_starts() -> None:
-    listed = re.search(
-        r"RUN_PACKAGES=\((.*?)\)", (ROOT / "scripts" / "setup").read_text(), re.DOTALL
-    )
-    assert listed
-    assert not set(PROGRAMS.values()) - set(listed[1].split())
+    setup = (ROOT / "scripts" / "setup").read_text()
+    lists = re.findall(r"(?:RUN|FOREIGN)_PACKAGES=\((.*?)\)", setup, re.DOTALL)
+    assert not set(PROGRAMS.values()) - {name for one in lists for name in one.split()}
 
 
 @pytest.mark.parametrize("group", ["imagefactory.systems", "imagefactory.clouds"])

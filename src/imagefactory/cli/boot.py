@@ -14,6 +14,7 @@ from imagefactory.core.errors import BootError, NotFound, RequestError
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import parse
 from imagefactory.engine.boot.accelerator import find_emulator
+from imagefactory.engine.boot.boards import BOARDS
 from imagefactory.engine.boot.boot import boot as boot_disk
 from imagefactory.engine.boot.firmware import TITLES
 from imagefactory.engine.boot.report import BootReport
@@ -39,14 +40,14 @@ def _boot(options: argparse.Namespace, config: Config, folder: Path) -> int:
         raise RequestError(msg, hint='Give it with "--password-file"')
     wanted = Boot(
         disk=disk,
-        firmware=options.firmware,
+        firmware=options.firmware or ("bios" if BOARDS[options.arch].bios else "uefi"),
         timeout=getattr(options, "timeout", None) or config.boot_timeout,
         login=Login(password=rootpw) if options.run and rootpw is not None else None,
         run=tuple(options.run),
         screenshot=options.screenshot,
     )
     try:
-        report = _report(wanted, scratch=config.tmpdir, cache=config.cache)
+        report = _report(wanted, scratch=config.tmpdir, cache=config.cache, arch=options.arch)
     except BootError as error:
         return _show_failure(error, config, output=options.output)
     if options.output == "json":
@@ -62,10 +63,10 @@ def report_of(disk: Path, *, scratch: Path, screenshot: Path, timeout: float) ->
     return _report(wanted, scratch=scratch, cache=scratch)
 
 
-def _report(wanted: Boot, *, scratch: Path, cache: Path) -> BootReport:
+def _report(wanted: Boot, *, scratch: Path, cache: Path, arch: str = "x86_64") -> BootReport:
     tools = Tools()
     scratch.mkdir(parents=True, exist_ok=True)
-    emulator = find_emulator(tools, cache=cache)
+    emulator = find_emulator(tools, cache=cache, arch=arch)
     return boot_disk(wanted, tools=tools, emulator=emulator, scratch=scratch)
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from imagefactory.cli.show import write_json
 from imagefactory.core.config import Config
 from imagefactory.core.errors import ToolMissing
-from imagefactory.engine.host import PROGRAMS, RPM_PROGRAMS, SEARCH_PATH
+from imagefactory.engine.host import FOREIGN_PROGRAMS, PROGRAMS, RPM_PROGRAMS, SEARCH_PATH
 from imagefactory.engine.sandbox import SubordinateIds
 from imagefactory.plugins.registry import load
 
@@ -45,7 +45,7 @@ def _programs() -> Iterator[Finding]:
             subject=f'program "{program}"',
             fine=shutil.which(program, path=SEARCH_PATH) is not None,
             remedy=f"apt-get install {package}",
-            needed=program not in RPM_PROGRAMS,
+            needed=program not in RPM_PROGRAMS | FOREIGN_PROGRAMS,
         )
 
 

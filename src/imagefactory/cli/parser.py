@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 from imagefactory import __version__
 from imagefactory.builds import settings
 from imagefactory.core.config import Config
+from imagefactory.engine.boot.boards import BOARDS
 from imagefactory.engine.formats.kinds import KINDS, Compression
 
 SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
@@ -152,7 +153,8 @@ def _add_watching(add: Add) -> None:
 def _add_boot(add: Add) -> None:
     boot = add("boot", "Boot a throw-away copy of an image.")
     boot.add_argument("image", metavar="ID_OR_FILE")
-    boot.add_argument("--firmware", choices=["bios", "uefi"], default="bios")
+    boot.add_argument("--arch", choices=list(BOARDS), default="x86_64", help="the processor")
+    boot.add_argument("--firmware", choices=["bios", "uefi"], help="bios where there is one")
     boot.add_argument("--screenshot", type=Path, metavar="PNG")
     boot.add_argument(
         "--run", metavar="CMD", action="append", default=[], help="as root, when it is up"

@@ -9,6 +9,7 @@ from imagefactory.engine.formats.convert import Convert
 from imagefactory.engine.plan import Plan
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Info
+from imagefactory.plugins.processors import check_processor
 from imagefactory.plugins.unpushed import Unpushed
 
 
@@ -32,5 +33,6 @@ class HyperV(Unpushed):
         return ("hyperv",)
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        check_processor(template, "hyperv")
         form = parameters.choice("hyperv_image_format", ("vhd", "vhdx"), default="vhd")
         return (Convert(format="vhdx" if form == "vhdx" else "vhd-dynamic"),)

@@ -13,6 +13,7 @@ from imagefactory.engine.boot.utility import RunUtility
 from imagefactory.engine.plan import Plan
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Info
+from imagefactory.plugins.processors import check_processor
 from imagefactory.plugins.unpushed import Unpushed
 
 _INPUT: Final = "/input_image.raw"
@@ -41,6 +42,7 @@ class Indirection(Unpushed):
         return ("indirection",)
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        check_processor(template, "indirection")
         utility = parameters.text("utility_image") or None
         tasks = parameters.text("utility_customizations")
         return (

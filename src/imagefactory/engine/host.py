@@ -24,6 +24,8 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "newuidmap": "uidmap",
     "openssl": "openssl",
     "qemu-img": "qemu-utils",
+    "qemu-aarch64-static": "qemu-user-static",
+    "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-x86_64": "qemu-system-x86",
     "rpmkeys": "rpm",
     "setpriv": "util-linux",
@@ -31,8 +33,9 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "xz": "xz-utils",
 }
 
-#: those of them that only the RPM family needs
+#: those of them that only the RPM family needs, and only systems for another processor
 RPM_PROGRAMS: Final = frozenset({"dnf", "rpmkeys"})
+FOREIGN_PROGRAMS: Final = frozenset({"qemu-aarch64-static", "qemu-system-aarch64"})
 
 
 def identity(program: str) -> str:

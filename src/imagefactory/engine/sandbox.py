@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from imagefactory.core.errors import ToolMissing
-from imagefactory.engine import seccomp
+from imagefactory.core.errors import CommandFailed, ToolMissing
+from imagefactory.engine import emulation, seccomp
 from imagefactory.engine.command import Tools, Word
 
 _COUNT: Final = 65536
@@ -121,6 +121,7 @@ class Sandbox:
 
     state: Path
     tools: Tools
+    arch: str = emulation.HOST  #: of the guests' programs, TDL's name
 
     def host(
         self,
@@ -178,7 +179,7 @@ class Sandbox:
         options = [] if keep_tmp or outside else ["--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108 - the guest's
         options += ["--cap-drop", "ALL"]
         options += [word for capability in _CAPABILITIES for word in ("--cap-add", capability)]
-        script = _mount_script(layers, upper, work)
+        script = "set -eu\n" + self._registration + _mount_script(layers, upper, work)
         for number, (source, place) in enumerate((binds or {}).items()):
             inside = f"/mnt/bind{number}"
             script += f"mkdir {inside}; mount -c -n --bind {_quoted(source, work)} {inside}\n"
@@ -202,6 +203,18 @@ class Sandbox:
                 pass_fds=handles,
                 shown_as=argv,
             )
+
+    def check(self, cwd: Path) -> None:
+        """`ToolMissing` when programs of the guests cannot run here; `cwd` is any folder below `state`."""
+        if script := self._registration:
+            try:
+                self.host(["sh", "-euc", script], cwd=cwd, quiet=True)
+            except CommandFailed as error:
+                raise emulation.refused(self.arch) from error
+
+    @property
+    def _registration(self) -> str:
+        return emulation.registration(self.arch, path=self.tools.path) or ""
 
     def own(self, folder: Path, *, mode: int = 0o711) -> None:
         """Make a folder, if it is not there, and give it to the inner root."""
@@ -261,7 +274,7 @@ def _enter(*, network: bool) -> list[str]:
 
 
 def _mount_script(layers: Sequence[Path], upper: Path | None, work: Path) -> str:
-    prepare = "set -eu; mount -n -t tmpfs tmpfs /mnt; mkdir /mnt/root"
+    prepare = "mount -n -t tmpfs tmpfs /mnt; mkdir /mnt/root"
     if not layers:
         if upper is None:
             msg = "A tree needs a layer"

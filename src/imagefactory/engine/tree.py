@@ -144,7 +144,8 @@ class Tree:
     @property
     def sandbox(self) -> Sandbox:
         """The sandbox in which this tree's programs run."""
-        return Sandbox(state=self.build.state, tools=self.build.tools)
+        arch = Origin.of(self.build).arch
+        return Sandbox(state=self.build.state, tools=self.build.tools, arch=arch)
 
     def adopt(self, layer: Path, *, name: str | None = None) -> "Tree":
         """The tree with a sealed layer on top."""

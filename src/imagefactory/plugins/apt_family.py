@@ -15,6 +15,7 @@ from imagefactory.engine.boot.step import plan_boot_test
 from imagefactory.engine.customize import RunCommands, RunPrecommands, SetRootPassword, WriteFiles
 from imagefactory.engine.disk.layout import DEFAULT_SIZE, Firmware
 from imagefactory.engine.disk.make import MakeDisk
+from imagefactory.engine.disk.platforms import platform_of
 from imagefactory.engine.disk.prepare import PrepareBoot
 from imagefactory.engine.disk.wanted import filesystems_beside_root
 from imagefactory.engine.fetch_disc import FetchDisc
@@ -26,7 +27,7 @@ from imagefactory.engine.packages.apt_repositories import AddRepositories, Remov
 from imagefactory.engine.packages.apt_sources import Archive, Suite
 from imagefactory.engine.packages.locked import FetchPackages
 from imagefactory.engine.plan import Plan
-from imagefactory.plugins.contract import Customization
+from imagefactory.plugins.contract import Customization, SystemTarget
 
 #: what a server needs to start, be reached, be administered and be upgraded, in every distribution
 SERVER: Final = (
@@ -50,15 +51,28 @@ class Release:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Port:
+    """A distribution on one kind of processor."""
+
+    loader: tuple[str, ...]  #: packages of its boot loader
+    kernel: str  #: a template that names a kernel gets that one instead
+
+
+@dataclass(frozen=True, kw_only=True)
 class Distribution:
     """What the releases of one distribution have in common."""
 
     name: str  #: TDL's, e.g. `Debian`
     keyring: str  #: on the host, and in the guest
     components: tuple[str, ...]
-    base: tuple[str, ...]  #: beside `SERVER`: boot loader, keyring, …
-    kernel: str  #: a template that names a kernel gets that one instead
+    base: tuple[str, ...]  #: beside `SERVER`, on each processor
+    ports: Mapping[str, Port]  #: by TDL's name of the processor
     releases: Mapping[str, Release]  #: by TDL's version
+
+    @property
+    def targets(self) -> tuple[SystemTarget, ...]:
+        """Every release on every processor."""
+        return tuple((self.name, version, arch) for arch in self.ports for version in self.releases)
 
     def archive(self, template: Template) -> Archive:
         """Where the template wants its packages from.
@@ -91,11 +105,12 @@ class Distribution:
         release = self.releases[template.os.version]
         filesystems = filesystems_beside_root(template.additions, parameters)
         archive = self.archive(template)
-        firmware = _firmware(parameters)
+        arch = template.os.arch
+        port, firmware = self.ports[arch], _firmware(parameters, arch)
         network, lasting = parameters.boolean("network", default=True), config.reuse_commands
         names = tuple(package.name for package in template.packages)
-        kernel = () if any(name.startswith("linux-image-") for name in names) else (self.kernel,)
-        base = (*sorted((*SERVER, *self.base, *release.more)), *kernel)
+        kernel = () if any(name.startswith("linux-image-") for name in names) else (port.kernel,)
+        base = (*sorted((*SERVER, *self.base, *port.loader, *release.more)), *kernel)
         names = (*names, *needs(template.additions, _ADDITIONS))
         disc = template.os.install if template.os.install.type == "iso" else None
         return (
@@ -103,7 +118,7 @@ class Distribution:
             ResolveApt(
                 system=template.os.name,
                 version=template.os.version,
-                arch=template.os.arch,
+                arch=arch,
                 archive=archive,
                 base=base,
                 packages=names,
@@ -132,7 +147,9 @@ class Distribution:
                 extra_command=template.os.icicle_extra_command,
                 enabled=parameters.boolean("generate_icicle", default=True),
             ),
-            *plan_boot_test(parameters, firmwares=_each(firmware), timeout=config.boot_timeout),
+            *plan_boot_test(
+                parameters, firmwares=_each(firmware), arch=arch, timeout=config.boot_timeout
+            ),
         )
 
 
@@ -160,19 +177,30 @@ def customized(template: Template, extra: Customization) -> Template:
 
 def _disk(template: Template, firmware: Firmware, filesystems: tuple[Filesystem, ...]) -> Plan:
     """The steps that make the disk of a finished tree."""
+    arch = template.os.arch
     prepare = PrepareBoot(
         name=template.name,
         firmware=firmware,
+        arch=arch,
         kernel_arguments=template.os.kernelparam or "",
         filesystems=filesystems,
     )
     size = template.disk_size or DEFAULT_SIZE
-    make = MakeDisk(name=template.name, size=size, firmware=firmware, filesystems=filesystems)
+    make = MakeDisk(
+        name=template.name, size=size, firmware=firmware, arch=arch, filesystems=filesystems
+    )
     return prepare, make
 
 
-def _firmware(parameters: Parameters) -> Firmware:
-    return Firmware(parameters.choice("firmware", tuple(Firmware), default=Firmware.BOTH.value))
+def _firmware(parameters: Parameters, arch: str) -> Firmware:
+    """What starts the disk: all that machines with this processor have, unless less is asked for."""
+    bios = platform_of(arch).bios
+    usual = Firmware.BOTH if bios else Firmware.UEFI
+    firmware = Firmware(parameters.choice("firmware", tuple(Firmware), default=usual.value))
+    if firmware.bios and not bios:
+        msg = f'The parameter "firmware" is "{firmware}", and machines for "{arch}" have no BIOS'
+        raise RequestError(msg, hint='Leave it out, or use "uefi"')
+    return firmware
 
 
 def _each(firmware: Firmware) -> tuple[Literal["bios", "uefi"], ...]:

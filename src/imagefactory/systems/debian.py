@@ -10,7 +10,7 @@ from imagefactory.core.template import Template
 from imagefactory.engine.installer.debian import DebianInstaller, wants_installer
 from imagefactory.engine.packages.apt_sources import Suite
 from imagefactory.engine.plan import Plan
-from imagefactory.plugins.apt_family import Distribution, Release, customized
+from imagefactory.plugins.apt_family import Distribution, Port, Release, customized
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, SystemTarget
 
@@ -27,8 +27,14 @@ _DEBIAN: Final = Distribution(
     name="Debian",
     keyring="/usr/share/keyrings/debian-archive-keyring.gpg",
     components=("main",),
-    base=("debian-archive-keyring", "grub-cloud-amd64"),
-    kernel="linux-image-cloud-amd64",  # drivers of virtual machines only
+    base=("debian-archive-keyring",),
+    ports={  # kernels with drivers of virtual machines only
+        "x86_64": Port(loader=("grub-cloud-amd64",), kernel="linux-image-cloud-amd64"),
+        "aarch64": Port(
+            loader=("grub-efi-arm64", "grub-efi-arm64-signed", "shim-signed"),
+            kernel="linux-image-cloud-arm64",
+        ),
+    },
     releases={
         # Its systemd has the resolver in it, and no systemd-repart that could let the root grow.
         "11": Release(suites=_released("bullseye"), more=("cloud-initramfs-growroot",)),
@@ -50,7 +56,7 @@ _INSTALLED: Final = ("12", "13")
 
 
 class Debian:
-    """Debian 11 to 13 and sid for x86_64, from the archive at the template's `<url>`."""
+    """Debian 11 to 13 and sid, from the archive at the template's `<url>`."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -61,7 +67,7 @@ class Debian:
 
     @property
     def targets(self) -> Sequence[SystemTarget]:
-        return tuple(("Debian", version, "x86_64") for version in _DEBIAN.releases)
+        return _DEBIAN.targets
 
     def plan_base(self, template: Template, parameters: Parameters) -> Plan:
         if wants_installer(parameters):
@@ -79,6 +85,9 @@ class Debian:
 
 def _check_installer(template: Template) -> None:
     version, install = template.os.version, template.os.install
+    if template.os.arch != "x86_64":
+        msg = f'The installer of Debian is not served for "{template.os.arch}"'
+        raise RequestError(msg, hint="Build it directly: leave the parameter out")
     if version not in _INSTALLED:
         msg = f'The installer of Debian "{version}" is not served'
         hint = f"Installed are {' and '.join(_INSTALLED)}; the others are built directly"

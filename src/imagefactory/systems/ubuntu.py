@@ -8,7 +8,7 @@ from imagefactory.core.parameters import Parameters
 from imagefactory.core.template import Template
 from imagefactory.engine.packages.apt_sources import Suite
 from imagefactory.engine.plan import Plan
-from imagefactory.plugins.apt_family import Distribution, Release, customized
+from imagefactory.plugins.apt_family import Distribution, Port, Release, customized
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, SystemTarget
 
@@ -26,15 +26,18 @@ _UBUNTU: Final = Distribution(
     name="Ubuntu",
     keyring="/usr/share/keyrings/ubuntu-archive-keyring.gpg",
     components=("main", "universe"),
-    # Its GRUB for a BIOS and its signed one for UEFI live side by side, as in its own cloud images.
-    base=(
-        "grub-efi-amd64-bin",
-        "grub-efi-amd64-signed",
-        "grub-pc",
-        "shim-signed",
-        "ubuntu-keyring",
-    ),
-    kernel="linux-image-virtual",  # drivers of virtual machines only
+    base=("ubuntu-keyring",),
+    ports={  # kernels with drivers of virtual machines only
+        # Its GRUB for a BIOS and its signed one for UEFI live side by side, as in its own cloud images.
+        "x86_64": Port(
+            loader=("grub-efi-amd64-bin", "grub-efi-amd64-signed", "grub-pc", "shim-signed"),
+            kernel="linux-image-virtual",
+        ),
+        "aarch64": Port(
+            loader=("grub-efi-arm64", "grub-efi-arm64-signed", "shim-signed"),
+            kernel="linux-image-virtual",
+        ),
+    },
     releases={
         # Its systemd has the resolver in it.
         "22.04": Release(suites=_suites("jammy"), more=("cloud-initramfs-growroot",)),
@@ -48,7 +51,7 @@ _UBUNTU: Final = Distribution(
 
 
 class Ubuntu:
-    """Ubuntu 22.04, 24.04 and 26.04 for x86_64, from the archive at the template's `<url>`."""
+    """Ubuntu 22.04, 24.04 and 26.04, from the archive at the template's `<url>`."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -59,7 +62,7 @@ class Ubuntu:
 
     @property
     def targets(self) -> Sequence[SystemTarget]:
-        return tuple(("Ubuntu", version, "x86_64") for version in _UBUNTU.releases)
+        return _UBUNTU.targets
 
     def plan_base(self, template: Template, parameters: Parameters) -> Plan:
         return _UBUNTU.plan_base(template, parameters, self._config)

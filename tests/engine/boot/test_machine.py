@@ -48,6 +48,19 @@ def test_a_machine_with_a_bios() -> None:
     assert "virtio-blk-pci,drive=disk,bootindex=1" in argv
 
 
+def test_a_machine_with_an_arm_processor() -> None:
+    arm = Emulator(version="7.2.22", accelerator="tcg", sandbox=True, arch="aarch64")
+    uefi = UefiFiles(code=Path("/usr/share/AAVMF/AAVMF_CODE.fd"), variables=16)
+    argv = Machine(emulator=arm).argv(Wires(**{**vars(WIRES), "uefi": uefi}))
+    assert argv[0] == "qemu-system-aarch64"
+    assert after(argv, "-machine") == ["virt,pflash0=code,pflash1=variables"]
+    assert after(argv, "-cpu") == ["cortex-a72"]
+    assert after(argv, "-serial") == ["chardev:console"]
+    devices = after(argv, "-device")
+    assert {"ramfb", "virtconsole,chardev=commands"} <= set(devices)
+    assert not [device for device in devices if device.startswith(("isa-", "VGA"))]
+
+
 def test_nothing_of_the_hosts_files_is_named() -> None:
     assert not [
         word

@@ -34,8 +34,8 @@ def _ovmf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uefi = Uefi(code=tmp_path / "CODE.fd", variables=tmp_path / "VARS.fd")
     uefi.code.write_bytes(b"code")
     uefi.variables.write_bytes(b"variables")
-    monkeypatch.setattr(boot, "find_uefi", lambda: uefi)
-    monkeypatch.setattr(step, "find_uefi", lambda: uefi)
+    monkeypatch.setattr(boot, "find_uefi", lambda _arch: uefi)
+    monkeypatch.setattr(step, "find_uefi", lambda _arch: uefi)
 
 
 def build_with(tmp_path: Path, scenario: str, log: list[str], **more: Any) -> Build:
@@ -127,7 +127,7 @@ def test_firmware_is_found_where_code_and_variables_are(tmp_path: Path) -> None:
     whole = Uefi(code=tmp_path / "code", variables=tmp_path / "variables")
     for file in (half.code, whole.code, whole.variables):
         file.touch()
-    assert find_uefi([half, whole]) == whole
+    assert find_uefi("x86_64", [half, whole]) == whole
     with pytest.raises(ToolMissing) as missing:
-        find_uefi([half])
+        find_uefi("x86_64", [half])
     assert missing.value.hint == 'Install the package "ovmf"'

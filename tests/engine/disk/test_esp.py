@@ -11,23 +11,36 @@ from imagefactory.engine.command import Tools
 from imagefactory.engine.disk import esp
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import MIB, Partition
+from imagefactory.engine.disk.platforms import PLATFORMS
 from imagefactory.engine.sandbox import Sandbox
 
+PC = PLATFORMS["x86_64"]
+ARM = PLATFORMS["aarch64"]
 IDS = DiskIds.derive(key="abc", name="web")
 PARTITION = Partition(number=15, start=2 * MIB, size=64 * MIB)
 
 
 def test_the_signed_chain_stands_where_firmware_and_upgrades_look() -> None:
-    places = esp.sources(signed=True, vendor="debian", folder="/boot/grub")
+    places = esp.sources(PC, signed=True, vendor="debian", folder="/boot/grub")
     assert places["EFI/BOOT/BOOTX64.EFI"] == "/usr/lib/shim/shimx64.efi.signed"
     assert places["EFI/BOOT/grubx64.efi"] == places["EFI/debian/grubx64.efi"]
     assert "EFI/debian/shimx64.efi" in places
 
 
 def test_an_unsigned_system_starts_from_its_own_image() -> None:
-    places = esp.sources(signed=False, vendor="debian", folder="/boot/grub")
+    places = esp.sources(PC, signed=False, vendor="debian", folder="/boot/grub")
     assert set(places.values()) == {"/boot/grub/x86_64-efi/core.efi"}
     assert set(places) == {"EFI/BOOT/BOOTX64.EFI", "EFI/debian/grubx64.efi"}
+
+
+def test_firmware_of_arm_looks_for_its_own_names() -> None:
+    places = esp.sources(ARM, signed=False, vendor="debian", folder="/boot/grub")
+    assert places == dict.fromkeys(
+        ["EFI/BOOT/BOOTAA64.EFI", "EFI/debian/grubaa64.efi"], "/boot/grub/arm64-efi/core.efi"
+    )
+    places = esp.sources(ARM, signed=True, vendor="debian", folder="/boot/grub")
+    assert places["EFI/BOOT/BOOTAA64.EFI"] == "/usr/lib/shim/shimaa64.efi.signed"
+    assert places["EFI/BOOT/grubaa64.efi"] == places["EFI/debian/grubaa64.efi"]
 
 
 def test_grub_is_led_from_the_partition_to_its_menu_on_the_root() -> None:

@@ -11,7 +11,10 @@ from imagefactory.engine.disk import grub
 from imagefactory.engine.disk.grub import Found
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.platforms import PLATFORMS
 
+PC = PLATFORMS["x86_64"]
+ARM = PLATFORMS["aarch64"]
 IDS = DiskIds.derive(key="abc", name="web")
 ALL = frozenset(
     {
@@ -72,6 +75,12 @@ def test_a_system_without_a_boot_loader_is_refused(missing: str, firmware: Firmw
     assert "grub-cloud-amd64" in (refusal.value.hint or "")
 
 
+def test_a_system_for_arm_needs_the_boot_loader_of_arm() -> None:
+    with pytest.raises(BuildError, match=r"it has no .*/arm64-efi/kernel") as refusal:
+        Found(paths=ALL, platform=ARM).check(name="web", firmware=Firmware.UEFI)
+    assert "grub-efi-arm64" in (refusal.value.hint or "")
+
+
 def test_what_another_firmware_needs_is_not_asked_for() -> None:
     Found(paths=ALL - {"/usr/lib/grub/i386-pc/kernel.img"}).check(
         name="web", firmware=Firmware.UEFI
@@ -91,10 +100,10 @@ def test_secure_boot_takes_the_whole_chain() -> None:
 
 
 def test_looking_reads_what_the_guest_lists() -> None:
-    found = grub.find(Recorder(answer="/usr/bin/systemd-repart\n/boot/vmlinuz-6.1.0\n"))
+    found = grub.find(Recorder(answer="/usr/bin/systemd-repart\n/boot/vmlinuz-6.1.0\n"), PC)
     assert found.paths == {"/usr/bin/systemd-repart", "/boot/vmlinuz-6.1.0"}
     assert found.grows
-    assert not grub.find(Recorder()).grows
+    assert not grub.find(Recorder(), PC).grows
 
 
 @pytest.mark.parametrize(
@@ -107,8 +116,8 @@ def test_looking_reads_what_the_guest_lists() -> None:
 )
 def test_images_are_made_for_the_firmware_asked_for(firmware: Firmware, words: list[str]) -> None:
     guest = Recorder()
-    grub.install(guest, IDS, firmware=firmware)
-    assert list(guest.argvs[0][-3:]) == [*words, str(IDS.filesystem)]
+    grub.install(guest, IDS, firmware=firmware, platform=PC)
+    assert list(guest.argvs[0][-4:]) == [*words, str(IDS.filesystem), "x86_64-efi"]
 
 
 @pytest.mark.parametrize(

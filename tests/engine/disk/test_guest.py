@@ -7,7 +7,10 @@ import pytest
 from imagefactory.engine.disk.guest import boot_files, fstab_of, grub_defaults
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.platforms import PLATFORMS
 
+PC = PLATFORMS["x86_64"]
+ARM = PLATFORMS["aarch64"]
 IDS = DiskIds.derive(key="abc", name="web")
 ROOT = f"UUID={IDS.filesystem} / ext4 defaults,discard,errors=remount-ro,x-systemd.growfs 0 1\n"
 ESP = f"UUID={IDS.volume_id} /boot/efi vfat umask=0077,nofail 0 2\n"
@@ -47,15 +50,22 @@ def test_fstab_has_the_outer_file_system_before_the_inner() -> None:
     "arguments", ["", "  net.ifnames=0  quiet ", 'dyndbg="file a.c +p"', "it's $HOME `id`"]
 )
 def test_a_shell_reads_the_kernel_arguments_as_they_were_written(arguments: str) -> None:
-    script = grub_defaults(arguments) + 'printf %s "$GRUB_CMDLINE_LINUX"'
+    script = grub_defaults(arguments, PC) + 'printf %s "$GRUB_CMDLINE_LINUX"'
     said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     wanted = ["console=tty0", "console=ttyS0,115200", *arguments.split()]
     assert said.stdout.split() == wanted
 
 
+def test_a_machine_with_an_arm_processor_has_its_console() -> None:
+    settings = grub_defaults("quiet", ARM)
+    assert "console=ttyAMA0,115200 quiet'" in settings
+    assert "GRUB_SERIAL_COMMAND" not in settings
+    assert 'GRUB_TERMINAL="console"' in settings
+
+
 def test_the_boot_loader_may_be_upgraded_where_the_disk_has_room_for_both() -> None:
     def paths(firmware: Firmware) -> set[str]:
-        return set(boot_files(IDS, firmware=firmware, kernel_arguments="", fstab=""))
+        return set(boot_files(IDS, firmware=firmware, platform=PC, kernel_arguments="", fstab=""))
 
     assert "/etc/grub.d/enable_cloud" in paths(Firmware.BOTH)
     assert "/etc/grub.d/enable_cloud" not in paths(Firmware.UEFI)

@@ -11,14 +11,16 @@ from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import MIB, Contents, Firmware, lay_out
 from imagefactory.engine.disk.loaders import BiosLoader
 from imagefactory.engine.disk.make import MakeDisk, _told_when_full, copy_in, entries, write_start
+from imagefactory.engine.disk.platforms import PLATFORMS
 
+PC = PLATFORMS["x86_64"]
 IDS = DiskIds.derive(key="abc", name="web")
 LAYOUT = lay_out(Contents(blocks=10, inodes=10), size=512 * MIB, firmware=Firmware.BOTH, name="web")
 LOADER = BiosLoader(boot=b"B" * 510 + b"\x55\xaa", core=b"C" * 30_000)
 
 
 def test_the_tables_entries_are_the_layouts_partitions() -> None:
-    found = {entry.name: entry for entry in entries(LAYOUT, IDS)}
+    found = {entry.name: entry for entry in entries(LAYOUT, IDS, PC)}
     assert list(found) == ["bios", "esp", "root"]
     assert (found["bios"].first, found["bios"].last) == (2048, 4095)
     assert found["esp"].first == 4096
@@ -26,11 +28,21 @@ def test_the_tables_entries_are_the_layouts_partitions() -> None:
     assert (found["root"].number, found["root"].id) == (1, IDS.root)
 
 
+def test_the_root_of_another_processor_is_of_another_type() -> None:
+    """By which systemd finds and grows it."""
+    arm = lay_out(
+        Contents(blocks=10, inodes=10), size=512 * MIB, firmware=Firmware.UEFI, name="web"
+    )
+    found = {entry.name: entry for entry in entries(arm, IDS, PLATFORMS["aarch64"])}
+    assert list(found) == ["esp", "root"]
+    assert str(found["root"].type) == "b921b045-1df0-41c3-af44-4c6f280d3fae"
+
+
 def test_the_start_of_a_disk_holds_the_boot_sector_the_table_and_the_core(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     with disk.open("w+b") as file:
         file.truncate(LAYOUT.size)
-        write_start(file, LAYOUT, ids=IDS, loader=LOADER)
+        write_start(file, LAYOUT, ids=IDS, platform=PC, loader=LOADER)
     with disk.open("rb") as file:
         start = file.read(2 * MIB)
         file.seek(-512, os.SEEK_END)
@@ -49,7 +61,7 @@ def test_a_disk_for_uefi_alone_has_no_boot_code(tmp_path: Path) -> None:
     )
     with (tmp_path / "disk").open("w+b") as file:
         file.truncate(layout.size)
-        write_start(file, layout, ids=IDS, loader=None)
+        write_start(file, layout, ids=IDS, platform=PC, loader=None)
         file.seek(0)
         assert not any(file.read(446))
 

@@ -199,6 +199,8 @@ def _wanted(
 
 def _boot_mode(parameters: Parameters, arch: str) -> BootMode:
     modes: tuple[BootMode, ...] = ("uefi-preferred", "uefi", "legacy-bios")
+    if arch == "aarch64":
+        modes = ("uefi",)
     default: BootMode = "uefi-preferred" if arch == "x86_64" else "uefi"
     return parameters.choice("ec2_boot_mode", modes, default=default)
 

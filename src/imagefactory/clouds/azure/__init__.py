@@ -26,6 +26,7 @@ from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.cloud_init import cloud_init
 from imagefactory.plugins.contract import Customization, Info, Pushed
+from imagefactory.plugins.processors import check_processor
 from imagefactory.plugins.progress import Progress
 from imagefactory.plugins.rest import (
     ASKING,
@@ -90,6 +91,7 @@ class Azure:
         )
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        check_processor(template, "azure")
         return (Convert(format="vhd"),)
 
     def check(self, login: AzureLogin) -> None:

@@ -14,7 +14,7 @@ Compression = Literal["none", "gzip", "bzip2", "xz"]
 #: the flavours of the original's archives, oldest first; beside them there is today's, OCI's
 VERSIONS: Final = ("0.11.1", "1.0.0", "1.7.0", "1.10.1")
 _COMPRESSIONS: Final = ("gzip", "bzip2", "xz")
-_ARCHITECTURES: Final = {"x86_64": "amd64", "armv7hl": "armhfp"}
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7hl": "armhfp"}
 #: what the archive has in any case
 _NEEDLESS: Final = ("--numeric-owner", "--xattrs", "--acls", "--selinux", "--one-file-system")
 _ID_DIGITS: Final = frozenset("0123456789abcdef")

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from imagefactory.clouds.gce.compute import Compute, image_name
 from imagefactory.clouds.gce.login import GceLogin, read
 from imagefactory.clouds.gce.storage import TOKEN, Storage
+from imagefactory.core import template as tdl
 from imagefactory.core.config import Config
 from imagefactory.core.errors import CloudError
 from imagefactory.core.images import ProviderImage
@@ -166,12 +167,19 @@ def _make(image: ProviderImage, given: Parameters, source: str, google: _Google)
         family=given.text("gce_image_family") or google.compute.login.family,
         description=f'Built by Image Factory from the template "{image.name or ""}"',
         replace=chosen is not None,
+        architecture=_architecture(image),
     )
     made = google.compute.show(name, fresh=True) or {}
     if made.get("status") != "READY":
         msg = f'Google could not make the image "{name}": {made.get("status")}'
         raise CloudError(msg)
     return str(made["id"])
+
+
+def _architecture(image: ProviderImage) -> str | None:
+    """Google's word for a processor that is not a PC's."""
+    arch = tdl.parse(image.template).os.arch if image.template else None
+    return {"aarch64": "ARM64"}.get(arch or "")
 
 
 def _whole(token: str, google: _Google) -> str | None:

@@ -56,6 +56,7 @@ class Compute:
         family: str | None,
         description: str,
         replace: bool,
+        architecture: str | None = None,
     ) -> None:
         """Make an image of an object, and wait until it is made.
 
@@ -70,6 +71,7 @@ class Compute:
             "labels": {**self.login.labels, TOKEN: token},
             "guestOsFeatures": [{"type": feature} for feature in _FEATURES],
             "rawDisk": {"source": source, "containerType": "TAR"},
+            **({"architecture": architecture} if architecture else {}),
             **({"family": family} if family else {}),
             **({"storageLocations": [self.login.location]} if self.login.location else {}),
         }

@@ -23,6 +23,7 @@ from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins import folders
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
+from imagefactory.plugins.processors import check_processor
 from imagefactory.plugins.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Libvirt:
         return Customization()
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        check_processor(template, "libvirt")
         compression: Compression = parameters.choice(
             "compression", ("zlib", "zstd", "none"), default="none"
         )

@@ -120,7 +120,10 @@ def _description(image: ProviderImage) -> Mapping[str, str]:
     if image.template is None:
         return {}
     system = tdl.parse(image.template).os
+    # Nova's machines have a BIOS unless they are told otherwise.
+    firmware = {"hw_firmware_type": "uefi"} if system.arch == "aarch64" else {}
     return {
+        **firmware,
         "architecture": {"i386": "i686"}.get(system.arch, system.arch),
         "os_distro": system.name.partition("-")[0].lower(),
         "os_version": system.version,

@@ -17,6 +17,7 @@ from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
 from imagefactory.plugins.drivers import kernel_with_drivers
+from imagefactory.plugins.processors import check_processor
 
 
 class _OnShelf:
@@ -61,6 +62,7 @@ class Ova(_OnShelf):
         return kernel_with_drivers(template)
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        check_processor(template, "ova")
         packing = packings.choose(None, parameters)
         return (Pack(layout=packings.layout(packing, template, parameters)),)
 
@@ -94,6 +96,7 @@ class Vagrant(_OnShelf):
         return Customization(packages=packages, commands=VAGRANT_USER.commands)
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        check_processor(template, self._target)
         return (Pack(layout=packings.layout(self._packing, template, parameters)),)
 
 

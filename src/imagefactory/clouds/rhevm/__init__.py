@@ -26,6 +26,7 @@ from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.cloud_init import cloud_init
 from imagefactory.plugins.contract import Customization, Info, Pushed
+from imagefactory.plugins.processors import check_processor
 from imagefactory.plugins.progress import Progress
 from imagefactory.plugins.rest import ASKING, FAULTS
 
@@ -60,6 +61,7 @@ class Rhevm:
         return cloud_init(template, "oVirt", sources=["ConfigDrive"], packages=agent)
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        check_processor(template, "rhevm")
         form = parameters.choice(
             "rhevm_image_format", ("raw", "qcow2"), default=self._config.rhevm_image_format
         )

@@ -22,6 +22,7 @@ from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
 from imagefactory.plugins.drivers import kernel_with_drivers
+from imagefactory.plugins.processors import check_processor
 from imagefactory.plugins.progress import Progress
 from imagefactory.plugins.rest import ASKING, FAULTS
 
@@ -56,6 +57,7 @@ class VSphere:
         return Customization(packages=(*kernel.packages, Package(name="open-vm-tools")))
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
+        check_processor(template, "vsphere")
         form = parameters.choice(
             "vsphere_vmdk_format", ("streaming", "standard"), default="streaming"
         )

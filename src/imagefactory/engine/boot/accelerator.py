@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from imagefactory.core.errors import BuildError, CommandFailed
+from imagefactory.core.errors import BuildError, CommandFailed, RequestError
 from imagefactory.engine.boot import payload
+from imagefactory.engine.boot.boards import BOARDS, Board
 from imagefactory.engine.command import Tools
 from imagefactory.engine.files import write_atomically
 
 PROGRAM: Final = "qemu-system-x86_64"
+_NATIVE: Final = "x86_64"  # the processor of the trial's payload
 KVM: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TRIAL_SECONDS: Final = 5.0  # under KVM the payload takes 0.1 s, under TCG 0.2 s
@@ -26,10 +28,8 @@ _SPAWNING: Final = "on,obsolete=deny,elevateprivileges=allow,spawn=allow,resourc
 
 Accelerator = Literal["kvm", "tcg"]
 
-_OPTIONS: Final[dict[Accelerator, tuple[str, ...]]] = {
-    "kvm": ("-accel", "kvm", "-cpu", "host"),
-    "tcg": ("-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"),
-}
+_KVM: Final = ("-accel", "kvm", "-cpu", "host")
+_TCG: Final = ("-accel", "tcg,thread=multi,tb-size=512", "-cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +39,43 @@ class Emulator:
     version: str  #: e.g. `7.2.22`
     accelerator: Accelerator
     sandbox: bool  #: whether this build can give up system calls (`-sandbox`)
+    arch: str = _NATIVE  #: of the machines that it is, TDL's name
+
+    @property
+    def program(self) -> str:
+        """QEMU."""
+        return program_for(self.arch)
+
+    @property
+    def board(self) -> Board:
+        """What its machines have."""
+        return BOARDS[self.arch]
 
     def options(self, *, spawns: bool = False) -> tuple[str, ...]:
         """The words of a command line; `spawns` lets the emulator start programs of ours."""
-        words = _OPTIONS[self.accelerator]
+        words = _words(self.accelerator, self.arch)
         return (*words, "-sandbox", _SPAWNING if spawns else _SANDBOX) if self.sandbox else words
 
 
-def find_emulator(tools: Tools, *, cache: Path, kvm: Path = KVM) -> Emulator:
+def program_for(arch: str) -> str:
+    """The QEMU that is a machine of this kind; `RequestError` where none is known."""
+    if arch not in BOARDS:
+        msg = f'No machine is known here that boots a disk for "{arch}"'
+        raise RequestError(msg, hint=f"Disks are booted for {' and '.join(BOARDS)}")
+    return f"qemu-system-{arch}"
+
+
+def find_emulator(tools: Tools, *, cache: Path, kvm: Path = KVM, arch: str = _NATIVE) -> Emulator:
     """Ask QEMU, and try KVM by booting a tiny guest; `ToolMissing` without QEMU.
 
     `/dev/kvm` may open and even make a machine that then never runs, as in a nested guest without
     VMX; or run one by emulating each instruction, many times more slowly than QEMU would. So it is used
     where it is quicker, and the answer is kept in `cache` for as long as this host is up and QEMU is the same.
+    Machines of another kind than the trial's are emulated.
     """
-    version, sandbox = _ask(tools)
+    version, sandbox = _ask(tools, program_for(arch))
+    if arch != _NATIVE:
+        return Emulator(version=version, accelerator="tcg", sandbox=sandbox, arch=arch)
     if not os.access(kvm, os.R_OK | os.W_OK):
         return Emulator(version=version, accelerator="tcg", sandbox=sandbox)
     key = f"{_BOOT_ID.read_text().strip()} {version} quicker"
@@ -99,25 +121,29 @@ def _came_up(tools: Tools, argv: list[str], disk: int) -> bool:
     return False
 
 
+def _words(accelerator: Accelerator, arch: str) -> tuple[str, ...]:
+    return _KVM if accelerator == "kvm" else (*_TCG, BOARDS[arch].cpu)
+
+
 def _trial(accelerator: Accelerator, disk: int) -> list[str]:
     return [
         *(PROGRAM, "-nodefaults", "-no-user-config", "-display", "none"),
-        *("-machine", "q35", "-m", "64", *_OPTIONS[accelerator]),
+        *("-machine", "q35", "-m", "64", *_words(accelerator, _NATIVE)),
         *("-drive", f"file=/proc/self/fd/{disk},format=raw,if=virtio,readonly=on"),
         *("-chardev", "stdio,id=said", "-device", "isa-debugcon,iobase=0xe9,chardev=said"),
         *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
     ]
 
 
-def _ask(tools: Tools) -> tuple[str, bool]:
+def _ask(tools: Tools, program: str) -> tuple[str, bool]:
     """The version, and whether it knows `-sandbox`: QEMU reads its options in order and stops at one it lacks."""
     try:
-        said, sandbox = tools.run([PROGRAM, "-sandbox", _SANDBOX, "-version"], quiet=True), True
+        said, sandbox = tools.run([program, "-sandbox", _SANDBOX, "-version"], quiet=True), True
     except CommandFailed:
-        said, sandbox = tools.run([PROGRAM, "-version"], quiet=True), False
+        said, sandbox = tools.run([program, "-version"], quiet=True), False
     found = re.search(r"version (\d+(?:\.\d+)+)", said)
     if found is None:
-        msg = f'"{PROGRAM}" does not say its version'
+        msg = f'"{program}" does not say its version'
         raise BuildError(msg)
     return found[1], sandbox
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 from imagefactory.core.errors import BootError, BuildError
 from imagefactory.engine.boot.accelerator import Emulator
 from imagefactory.engine.boot.console import Console
-from imagefactory.engine.boot.firmware import Firmware, find_uefi
+from imagefactory.engine.boot.firmware import Firmware, check_firmware, find_uefi
 from imagefactory.engine.boot.machine import AttachedDrive, Machine, UefiFiles, Wires
 from imagefactory.engine.boot.overlay import overlay
 from imagefactory.engine.boot.qmp import Monitor
@@ -60,7 +60,7 @@ def _switch_on(
         commands=commands_end.fileno(),
         monitor=monitor_end.fileno(),
         screen=screen.fileno(),
-        uefi=_uefi(what.firmware, scratch, stack),
+        uefi=_uefi(what.firmware, emulator.arch, scratch, stack),
         drives=tuple(_attached(drive, stack) for drive in what.drives),
     )
     machine = Machine(
@@ -75,6 +75,7 @@ def _switch_on(
     for end in (console_end, commands_end, monitor_end):
         end.close()
     console.start()
+    device = emulator.board.port
     ours = [keyboard, port, control]
     trial = Trial(
         disk=what.disk.name,
@@ -90,7 +91,7 @@ def _switch_on(
         tools=tools,
         emulator=emulator,
         trial=trial,
-        shell=Shell(trial=trial, keyboard=keyboard, port=port, answers=answers),
+        shell=Shell(trial=trial, keyboard=keyboard, port=port, device=device, answers=answers),
         controls=Controls(running=trial.running, monitor=monitor, wire=control, screen=screen),
     )
 
@@ -104,10 +105,11 @@ def _attached(drive: Drive, stack: ExitStack) -> AttachedDrive:
     return AttachedDrive(descriptor=file.fileno(), writable=drive.writable)
 
 
-def _uefi(firmware: Firmware, scratch: Path, stack: ExitStack) -> UefiFiles | None:
+def _uefi(firmware: Firmware, arch: str, scratch: Path, stack: ExitStack) -> UefiFiles | None:
+    check_firmware(firmware, arch)
     if firmware == "bios":
         return None
-    found = find_uefi()
+    found = find_uefi(arch)
     variables = stack.enter_context(TemporaryFile(dir=scratch))  # noqa: SIM115 - closed by the stack
     variables.write(found.variables.read_bytes())
     variables.flush()

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from imagefactory.engine.boot import relay
-from imagefactory.engine.boot.accelerator import PROGRAM, Emulator
+from imagefactory.engine.boot.accelerator import Emulator
 from imagefactory.engine.boot.overlay import Overlay
 from imagefactory.engine.boot.target import Target
-
-#: Where a guest sees the second serial port, on which commands run; the first is its console.
-COMMAND_PORT: Final = "/dev/ttyS1"
 
 Hardware = Literal["virtio", "nvme", "virtio-scsi", "vmware"]
 
@@ -107,7 +104,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """An x86-64 PC with one disk, two serial ports and a screen that nobody looks at."""
+    """A machine with one disk, two serial ports and a screen that nobody looks at."""
 
     emulator: Emulator
     processors: int = 1
@@ -119,23 +116,29 @@ class Machine:
 
     def argv(self, wires: Wires) -> list[str]:
         """QEMU's whole command line."""
-        # Without graphics SeaBIOS writes to the first serial port too, and so says there why a disk
-        # does not boot; the card is there all the same, for the screenshot.
-        machine = "q35,graphics=off"
+        board = self.emulator.board
+        machine = board.machine
         if wires.uefi is not None:
             machine += ",pflash0=code,pflash1=variables"
         return [
-            *(PROGRAM, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+            *(
+                self.emulator.program,
+                "-nodefaults",
+                "-no-user-config",
+                "-no-reboot",
+                "-display",
+                "none",
+            ),
             *self.emulator.options(spawns=bool(self.network.forwards)),
             *("-machine", machine, "-smp", str(self.processors), "-m", f"{self.memory >> 20}M"),
             *_smbios(self.system),
             *_nodes([*_firmware(wires.uefi), *wires.disk.blockdevs(), *_drives(wires.drives)]),
             *(() if self.kernel is None else self.kernel.options()),
             *("-netdev", self.network.option()),
-            *_devices(*HARDWARE[self.hardware], "virtio-rng-pci", "VGA"),
+            *_devices(*HARDWARE[self.hardware], "virtio-rng-pci", board.screen),
             *_devices(*(f"virtio-blk-pci,drive=drive{n}" for n in range(len(wires.drives)))),
-            *_socket("console", wires.console, "-device", "isa-serial,chardev=console"),
-            *_socket("commands", wires.commands, "-device", "isa-serial,chardev=commands"),
+            *_socket("console", wires.console, *board.console),
+            *_socket("commands", wires.commands, *board.commands),
             *_socket("monitor", wires.monitor, "-mon", "chardev=monitor,mode=control"),
         ]
 

@@ -7,7 +7,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from imagefactory.engine.boot.machine import COMMAND_PORT
 from imagefactory.engine.boot.report import CommandResult
 from imagefactory.engine.boot.request import Login
 from imagefactory.engine.boot.running import Wire
@@ -21,7 +20,6 @@ _OVERLAP: Final = 64  # bytes; an end of a command is shorter
 _PASSWORD: Final = re.compile(r"\w\s?(?<!login): ?$")
 _PROMPT: Final = re.compile(r"[#$%>] ?$")
 _REFUSED: Final = re.compile(r"Login incorrect|Authentication failure")
-_NO_PORT: Final = re.compile(rf"{COMMAND_PORT}: \S")
 
 
 @dataclass(kw_only=True)
@@ -67,6 +65,7 @@ class Shell:
     trial: Trial
     keyboard: Wire  #: the console's
     port: Wire  #: the second serial port's
+    device: str  #: where the guest sees that port
     answers: Answers
 
     def log_in(self, login: Login, *, seconds: float) -> None:
@@ -76,7 +75,7 @@ class Shell:
         self.keyboard.send(f"{login.user}\n".encode())
         failing = f'did not ask for the password of "{login.user}"'
         self.trial.wait(lambda: asked.seen or None, seconds=seconds, failing=failing)
-        refused, no_port = console.watch(_REFUSED), console.watch(_NO_PORT)
+        refused, no_port = console.watch(_REFUSED), console.watch(re.compile(rf"{self.device}: \S"))
         prompt = console.watch(_PROMPT)
         self.keyboard.send(f"{login.password.reveal()}\n".encode())
         failing = f'gave no shell to "{login.user}"'
@@ -93,7 +92,7 @@ class Shell:
                 failing=failing,
             )
             if no_port.seen:
-                raise self.trial.failed(f'does not let "{login.user}" open "{COMMAND_PORT}"')
+                raise self.trial.failed(f'does not let "{login.user}" open "{self.device}"')
             if started is not None:
                 return
         raise self.trial.failed(f"{failing} in {seconds:.0f} s")
@@ -117,6 +116,6 @@ class Shell:
 
         It must not take itself for interactive, so its standard error is no terminal.
         """
-        port = f"exec <{COMMAND_PORT} >{COMMAND_PORT} 2>/dev/null"
+        port = f"exec <{self.device} >{self.device} 2>/dev/null"
         script = f"{port} && stty raw -echo && {self.answers.ending} && exec sh"
         return f"exec sh -c {shlex.quote(script)}\n".encode()

@@ -36,6 +36,7 @@ class BootTest(Step):
     judges: ClassVar[bool] = True
 
     firmwares: tuple[Firmware, ...]
+    arch: str = "x86_64"  #: TDL's name
     required: bool = False  #: else a host without QEMU leaves the image untested, and says so
     timeout: float = 600.0  #: seconds for each boot
 
@@ -63,10 +64,10 @@ class BootTest(Step):
         )
 
     def _emulator(self, build: Build) -> Emulator:
-        emulator = find_emulator(build.tools, cache=build.cache)
+        emulator = find_emulator(build.tools, cache=build.cache, arch=self.arch)
         build.tools.run(["qemu-img", "--version"], quiet=True)
         if "uefi" in self.firmwares:
-            find_uefi()
+            find_uefi(self.arch)
         return emulator
 
     def _boot_all(self, build: Build, emulator: Emulator) -> dict[Firmware, BootReport | BootError]:
@@ -112,13 +113,17 @@ class BootTest(Step):
 
 
 def plan_boot_test(
-    parameters: Parameters, *, firmwares: tuple[Firmware, ...], timeout: float = 600.0
+    parameters: Parameters,
+    *,
+    firmwares: tuple[Firmware, ...],
+    arch: str = "x86_64",
+    timeout: float = 600.0,
 ) -> Plan:
     """The step that the parameter `boot_test` asks for: `auto` (the default), true or false."""
     if parameters.given.get("boot_test", "auto") == "auto":
-        return (BootTest(firmwares=firmwares, timeout=timeout),)
+        return (BootTest(firmwares=firmwares, arch=arch, timeout=timeout),)
     if parameters.boolean("boot_test", default=True):
-        return (BootTest(firmwares=firmwares, required=True, timeout=timeout),)
+        return (BootTest(firmwares=firmwares, arch=arch, required=True, timeout=timeout),)
     return ()
 
 

@@ -12,6 +12,7 @@ from imagefactory.engine.disk import grub, guest
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
 from imagefactory.engine.disk.origin import Origin
+from imagefactory.engine.disk.platforms import PLATFORMS
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.tree import Change, Tree
 
@@ -184,7 +185,7 @@ class PrepareEntries(Step):
 
     @property
     def _arguments(self) -> str:
-        return " ".join([guest.CONSOLES, *self.kernel_arguments.split()])
+        return " ".join([PLATFORMS["x86_64"].consoles, *self.kernel_arguments.split()])
 
     def _options(self, ids: DiskIds) -> str:
         return f"root=UUID={ids.filesystem} ro {self._arguments}"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from imagefactory.engine.disk import grub
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import SECTOR, Partition
+from imagefactory.engine.disk.platforms import Platform
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.sandbox import Sandbox
 
@@ -27,24 +27,24 @@ while [ $# -gt 0 ]; do mcopy -i "$image" "$1" "::$2"; shift 2; done
 """
 
 
-def sources(*, signed: bool, vendor: str, folder: str) -> Mapping[str, str]:
+def sources(platform: Platform, *, signed: bool, vendor: str, folder: str) -> Mapping[str, str]:
     """Place in the partition -> file of the tree. `vendor` is the `ID` of the tree's `os-release`, and `folder`
     is GRUB's.
 
     Firmware that was told nothing looks into `EFI/BOOT` (UEFI specification 2.10, section 3.5.1.1); the
     vendor's folder is where the system's own `grub-install` puts newer ones.
     """
-    own = f"EFI/{vendor}"
+    own, efi = f"EFI/{vendor}", platform.efi
     if not signed:
-        core = f"{folder}/{grub.CORE_EFI}"
-        return {"EFI/BOOT/BOOTX64.EFI": core, f"{own}/grubx64.efi": core}
+        core = f"{folder}/{platform.core_efi}"
+        return {platform.default: core, f"{own}/grub{efi}.efi": core}
     return {
-        "EFI/BOOT/BOOTX64.EFI": grub.SHIM,
-        "EFI/BOOT/grubx64.efi": grub.SIGNED_GRUB,
-        "EFI/BOOT/mmx64.efi": grub.SIGNED_KEY_MANAGER,
-        f"{own}/shimx64.efi": grub.SHIM,
-        f"{own}/grubx64.efi": grub.SIGNED_GRUB,
-        f"{own}/mmx64.efi": grub.SIGNED_KEY_MANAGER,
+        platform.default: platform.shim,
+        f"EFI/BOOT/grub{efi}.efi": platform.signed_grub,
+        f"EFI/BOOT/mm{efi}.efi": platform.signed_key_manager,
+        f"{own}/shim{efi}.efi": platform.shim,
+        f"{own}/grub{efi}.efi": platform.signed_grub,
+        f"{own}/mm{efi}.efi": platform.signed_key_manager,
     }
 
 

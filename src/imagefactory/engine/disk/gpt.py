@@ -9,10 +9,11 @@ from uuid import UUID
 
 from imagefactory.engine.disk.layout import SECTOR
 
-#: partition types; the root's makes systemd find and grow it (Discoverable Partitions Specification)
+#: partition types; a root's makes systemd find and grow it (Discoverable Partitions Specification)
 BIOS_BOOT: Final = UUID("21686148-6449-6e6f-744e-656564454649")
 EFI_SYSTEM: Final = UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 LINUX_ROOT_X86_64: Final = UUID("4f68bce3-e8cd-4db1-96e7-fbcaf984b709")
+LINUX_ROOT_ARM64: Final = UUID("b921b045-1df0-41c3-af44-4c6f280d3fae")
 LINUX_DATA: Final = UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
 
 _SIGNATURE: Final = b"EFI PART"

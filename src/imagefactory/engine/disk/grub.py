@@ -10,26 +10,19 @@ from typing import Final, Protocol
 from imagefactory.core.errors import BuildError
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.platforms import PLATFORMS, Platform
 
 MKIMAGE: Final = "/usr/bin/grub-mkimage"
 MKCONFIG: Final = "/usr/sbin/grub-mkconfig"
 PC_KERNEL: Final = "/usr/lib/grub/i386-pc/kernel.img"
-EFI_KERNEL: Final = "/usr/lib/grub/x86_64-efi/kernel.img"
 
 #: below GRUB's folder, where `grub-install` leaves them too
 BOOT_IMAGE: Final = "i386-pc/boot.img"
 CORE_IMAGE: Final = "i386-pc/core.img"
-CORE_EFI: Final = "x86_64-efi/core.efi"
 
 _FOLDER: Final = "/boot/grub"
 #: what the RPM family calls it
 FOLDER_2: Final = "/boot/grub2"
-
-#: the chain that Secure Boot firmware accepts
-SHIM: Final = "/usr/lib/shim/shimx64.efi.signed"
-SIGNED_KEY_MANAGER: Final = "/usr/lib/shim/mmx64.efi.signed"
-SIGNED_GRUB: Final = "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
-_SIGNED: Final = frozenset({SHIM, SIGNED_KEY_MANAGER, SIGNED_GRUB})
 
 REPART_PROGRAM: Final = "/usr/bin/systemd-repart"
 
@@ -54,11 +47,11 @@ if [ "$1" = yes ]; then
         --output=/boot/grub/i386-pc/core.img ext2 part_gpt biosdisk
 fi
 if [ "$2" = yes ]; then
-    modules x86_64-efi
+    modules "$4"
     printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\n' "$3" \
-        > /boot/grub/x86_64-efi/load.cfg
-    grub-mkimage --format=x86_64-efi --directory=/usr/lib/grub/x86_64-efi --prefix=/boot/grub \
-        --config=/boot/grub/x86_64-efi/load.cfg --output=/boot/grub/x86_64-efi/core.efi \
+        > "/boot/grub/$4/load.cfg"
+    grub-mkimage --format="$4" --directory="/usr/lib/grub/$4" --prefix=/boot/grub \
+        --config="/boot/grub/$4/load.cfg" --output="/boot/grub/$4/core.efi" \
         part_gpt ext2 search_fs_uuid
     mkdir -p /boot/efi
 fi
@@ -116,11 +109,12 @@ class Found:
     """What a tree has of all that booting takes."""
 
     paths: frozenset[str]
+    platform: Platform = PLATFORMS["x86_64"]
 
     @property
     def signed(self) -> bool:
         """Whether it can start under Secure Boot."""
-        return self.paths >= _SIGNED
+        return self.paths >= self.platform.signed
 
     @property
     def grows(self) -> bool:
@@ -131,22 +125,23 @@ class Found:
         """`BuildError` when something is missing without which no disk starts."""
         wanted = [MKIMAGE, MKCONFIG]
         wanted += [PC_KERNEL] if firmware.bios else []
-        wanted += [EFI_KERNEL] if firmware.uefi else []
+        wanted += [self.platform.efi_kernel] if firmware.uefi else []
         if missing := [path for path in wanted if path not in self.paths]:
             msg = f'The system "{name}" cannot start from "{firmware}": it has no "{missing[0]}"'
-            raise BuildError(msg, hint='Add a package like "grub-cloud-amd64" to the template')
+            hint = f'Add a package like "{self.platform.packages[0]}" to the template'
+            raise BuildError(msg, hint=hint)
         if not any(path.startswith(_KERNELS) for path in self.paths):
             msg = f'The system "{name}" has no kernel in "/boot"'
-            raise BuildError(
-                msg, hint='Add a package like "linux-image-cloud-amd64" to the template'
-            )
+            hint = f'Add a package like "{self.platform.packages[1]}" to the template'
+            raise BuildError(msg, hint=hint)
 
 
-def find(guest: Guest) -> Found:
+def find(guest: Guest, platform: Platform) -> Found:
     """Look for all that booting takes."""
-    wanted = [MKIMAGE, MKCONFIG, PC_KERNEL, EFI_KERNEL, *sorted(_SIGNED), REPART_PROGRAM]
+    wanted = [MKIMAGE, MKCONFIG, PC_KERNEL, platform.efi_kernel, *sorted(platform.signed)]
+    wanted.append(REPART_PROGRAM)
     listing = guest.run(["sh", "-c", _FOUND, "sh", *wanted], quiet=True)
-    return Found(paths=frozenset(listing.splitlines()))
+    return Found(paths=frozenset(listing.splitlines()), platform=platform)
 
 
 def folder(guest: Guest) -> str:
@@ -155,10 +150,10 @@ def folder(guest: Guest) -> str:
     return FOLDER_2 if guest.run(["sh", "-c", script], quiet=True) else _FOLDER
 
 
-def install(guest: Guest, ids: DiskIds, *, firmware: Firmware) -> None:
+def install(guest: Guest, ids: DiskIds, *, firmware: Firmware, platform: Platform) -> None:
     """Put GRUB's modules into `/boot/grub`, and make the images that the firmware starts."""
     kinds = ["yes" if wanted else "no" for wanted in (firmware.bios, firmware.uefi)]
-    guest.run(["sh", "-c", _INSTALL, "sh", *kinds, str(ids.filesystem)])
+    guest.run(["sh", "-c", _INSTALL, "sh", *kinds, str(ids.filesystem), platform.grub])
 
 
 def make_menu(guest: Guest, ids: DiskIds) -> None:

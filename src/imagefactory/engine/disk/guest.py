@@ -7,6 +7,7 @@ from uuid import UUID
 
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.platforms import Platform
 
 FSTAB: Final = "/etc/fstab"
 ESP_MOUNT: Final = "/boot/efi"
@@ -15,16 +16,11 @@ GRUB_DEFAULTS: Final = "/etc/default/grub.d/10-imagefactory.cfg"
 GRUB_CLOUD_FLAG: Final = "/etc/grub.d/enable_cloud"
 REPART: Final = "/etc/repart.d/50-root.conf"
 
-#: the last one becomes /dev/console
-CONSOLES: Final = "console=tty0 console=ttyS0,115200"
-
 _GRUB_DEFAULTS: Final = """\
 # Written when this image was built. Files with later names win; then run update-grub.
 GRUB_TIMEOUT=1
 GRUB_CMDLINE_LINUX={arguments}
-GRUB_TERMINAL="console serial"
-GRUB_SERIAL_COMMAND="serial --unit=0 --speed=115200"
-GRUB_DISABLE_OS_PROBER=true
+{terminal}GRUB_DISABLE_OS_PROBER=true
 """
 
 REPART_TEXT: Final = """\
@@ -42,6 +38,7 @@ def boot_files(
     ids: DiskIds,
     *,
     firmware: Firmware,
+    platform: Platform,
     kernel_arguments: str,
     fstab: str,
     volumes: Mapping[str, UUID] = NO_VOLUMES,
@@ -52,7 +49,7 @@ def boot_files(
     """
     files = {
         FSTAB: fstab_of(ids, firmware=firmware, old=fstab, volumes=volumes),
-        GRUB_DEFAULTS: grub_defaults(kernel_arguments),
+        GRUB_DEFAULTS: grub_defaults(kernel_arguments, platform),
         REPART: REPART_TEXT,
     }
     if firmware is Firmware.BOTH:
@@ -92,10 +89,10 @@ def _about_other_places(lines: Iterable[str], *, known: Collection[str]) -> list
     return kept
 
 
-def grub_defaults(kernel_arguments: str) -> str:
+def grub_defaults(kernel_arguments: str, platform: Platform) -> str:
     """The settings that `update-grub` makes the menu from, now and in the running system."""
-    words = " ".join([CONSOLES, *kernel_arguments.split()])
-    return _GRUB_DEFAULTS.format(arguments=_quoted(words))
+    words = " ".join([platform.consoles, *kernel_arguments.split()])
+    return _GRUB_DEFAULTS.format(arguments=_quoted(words), terminal=platform.terminal)
 
 
 def _quoted(text: str) -> str:

@@ -10,10 +10,10 @@ from typing import Final, Self
 from imagefactory.core.errors import BuildError
 from imagefactory.engine.disk import esp, grub
 from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.disk.platforms import Platform
 from imagefactory.engine.tree import Tree
 
 _ESP: Final = "/boot/efi"
-_DEFAULT: Final = f"{_ESP}/EFI/BOOT/BOOTX64.EFI".upper()
 _DEPTH: Final = 4  # slashes of /boot/efi/EFI/<vendor>
 _PLACED: Final = f"[ ! -d {_ESP}/EFI ] || find {_ESP}/EFI -type f"
 _LINE: Final = 64 << 10  # characters; many short lines take longer to read than to make
@@ -36,21 +36,23 @@ class BiosLoader:
         return cls(boot=files[boot], core=files[core])
 
 
-def efi_files(tree: Tree, ids: DiskIds) -> Mapping[str, bytes]:
+def efi_files(tree: Tree, ids: DiskIds, platform: Platform) -> Mapping[str, bytes]:
     """What the EFI system partition holds, by place: the signed chain where the tree has it.
 
     Packages of the RPM family put theirs where the partition will be mounted.
     """
     folder = grub.folder(tree)
     placed = tree.run(["sh", "-c", _PLACED], quiet=True).splitlines()
-    if any(path.upper() == _DEFAULT for path in placed):
+    default = f"{_ESP}/{platform.default}".upper()
+    if any(path.upper() == default for path in placed):
         files = read(tree, placed)
         vendors = {PurePosixPath(path).parts[4] for path in placed if path.count("/") > _DEPTH}
         redirects = [esp.redirect(ids, vendor=vendor, folder=folder) for vendor in vendors]
         loaders = {path.removeprefix(f"{_ESP}/"): data for path, data in files.items()}
         return {**loaders, **{place: text for one in redirects for place, text in one.items()}}
     vendor = _vendor(tree)
-    sources = esp.sources(signed=grub.find(tree).signed, vendor=vendor, folder=folder)
+    signed = grub.find(tree, platform).signed
+    sources = esp.sources(platform, signed=signed, vendor=vendor, folder=folder)
     files = read(tree, sorted(set(sources.values())))
     loaders = {place: files[path] for place, path in sources.items()}
     return {**loaders, **esp.redirect(ids, vendor=vendor, folder=folder)}

@@ -26,6 +26,7 @@ from imagefactory.engine.disk.layout import (
 )
 from imagefactory.engine.disk.loaders import BiosLoader, efi_files
 from imagefactory.engine.disk.origin import Origin
+from imagefactory.engine.disk.platforms import Platform, platform_of
 from imagefactory.engine.files import sync_folder
 from imagefactory.engine.formats.sparse import extents
 from imagefactory.engine.plan import Build, Step
@@ -48,9 +49,10 @@ class MakeDisk(Step):
 
     weight: ClassVar[int] = 3
 
-    name: str  #: the same as `PrepareBoot`'s, as is the firmware
+    name: str  #: the same as `PrepareBoot`'s, as are firmware and arch
     size: int = DEFAULT_SIZE  #: bytes
     firmware: Firmware = Firmware.BOTH
+    arch: str = "x86_64"  #: TDL's name
     filesystems: tuple[Filesystem, ...] = ()  #: beside the root's
 
     @property
@@ -60,12 +62,15 @@ class MakeDisk(Step):
     def run(self, build: Build) -> None:
         origin, tree = Origin.of(build), Tree.load(build)
         ids, epoch = origin.ids(self.name), origin.epoch
+        platform = platform_of(self.arch)
         folder = build.scratch / "disk.partial"
         with _told_when_full(self.name), _working_in(folder, tree.sandbox):
             layout = self._layout(tree, folder=folder)
             volumes = self._volumes(tree, layout, origin, folder=folder)
             with ThreadPoolExecutor(1) as beside:
-                loaders = beside.submit(_loaders, tree, layout, origin, ids, folder)
+                loaders = beside.submit(
+                    _loaders, tree, layout, ids, platform, folder=folder, epoch=epoch
+                )
                 root = ext4.root(layout, ids, apart=self._apart("/"))
                 disk = ext4.make(tree, root, epoch=epoch, folder=folder)
                 label(tree, offset=layout.root.start, disk=disk, epoch=epoch)
@@ -78,7 +83,9 @@ class MakeDisk(Step):
                 if content and layout.esp:
                     copy_in(content, file, at=layout.esp.start)
                 partitions = [volume.ids.partition for volume in volumes]
-                write_start(file, layout, ids=ids, loader=loader, others=partitions)
+                write_start(
+                    file, layout, ids=ids, platform=platform, loader=loader, others=partitions
+                )
                 _hand_over(file)
             disk.rename(build.disk)
         sync_folder(build.scratch)
@@ -128,16 +135,16 @@ class MakeDisk(Step):
 
 
 def _loaders(
-    tree: Tree, layout: Layout, origin: Origin, ids: DiskIds, folder: Path
+    tree: Tree, layout: Layout, ids: DiskIds, platform: Platform, *, folder: Path, epoch: int
 ) -> tuple[Path | None, BiosLoader | None]:
     """The content of the EFI system partition, and what a BIOS starts: made beside the root."""
     content = None
     if layout.esp:
         content = esp.make(
-            efi_files(tree, ids),
+            efi_files(tree, ids, platform),
             partition=layout.esp,
             ids=ids,
-            epoch=origin.epoch,
+            epoch=epoch,
             sandbox=tree.sandbox,
             folder=folder,
         )
@@ -149,11 +156,14 @@ def write_start(
     layout: Layout,
     *,
     ids: DiskIds,
+    platform: Platform,
     loader: BiosLoader | None,
     others: Sequence[UUID] = (),
 ) -> None:
     """Write what a disk has outside its file systems: the partition table, and what a BIOS starts."""
-    table = gpt.table(entries(layout, ids, others), disk=ids.disk, sectors=layout.size // SECTOR)
+    table = gpt.table(
+        entries(layout, ids, platform, others), disk=ids.disk, sectors=layout.size // SECTOR
+    )
     _put(file, table.primary, at=0)
     _put(file, table.backup, at=layout.size - len(table.backup))
     if loader and layout.bios:
@@ -164,7 +174,9 @@ def write_start(
         _put(file, bios.boot_sector(loader.boot, mbr=mbr, core_at=core_at), at=0)
 
 
-def entries(layout: Layout, ids: DiskIds, others: Sequence[UUID] = ()) -> list[gpt.Entry]:
+def entries(
+    layout: Layout, ids: DiskIds, platform: Platform, others: Sequence[UUID] = ()
+) -> list[gpt.Entry]:
     """The partition table's entries; `others` are the ids of the layout's others."""
     rows = (
         (layout.bios, gpt.BIOS_BOOT, ids.bios, "bios"),
@@ -173,7 +185,7 @@ def entries(layout: Layout, ids: DiskIds, others: Sequence[UUID] = ()) -> list[g
             (partition, gpt.LINUX_DATA, own, "data")
             for partition, own in zip(layout.others, others, strict=True)
         ),
-        (layout.root, gpt.LINUX_ROOT_X86_64, ids.root, "root"),
+        (layout.root, platform.root, ids.root, "root"),
     )
     return [
         gpt.Entry(

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from imagefactory.engine import emulation
 from imagefactory.engine.disk.ids import DiskIds, VolumeIds
 from imagefactory.engine.packages.locked import NAME, read_lock
 from imagefactory.engine.plan import Build
@@ -10,10 +11,11 @@ from imagefactory.engine.plan import Build
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The lock's key and epoch; without a lock, the build's id and the present."""
+    """The lock's key, epoch and architecture; without a lock, the build's id, the present and the host's."""
 
     key: str
     epoch: int  #: seconds since 1970; nothing on the disk is younger
+    arch: str = emulation.HOST  #: TDL's name
 
     @classmethod
     def of(cls, build: Build) -> "Origin":
@@ -21,7 +23,7 @@ class Origin:
         if not (build.scratch / NAME).exists():
             return cls(key=build.id, epoch=int(time.time()))
         lock = read_lock(build)
-        return cls(key=lock.key(), epoch=lock.epoch)
+        return cls(key=lock.key(), epoch=lock.epoch, arch=lock.arch)
 
     def ids(self, name: str) -> DiskIds:
         """The ids of the system `name` that is built from this."""

@@ -9,6 +9,7 @@ from imagefactory.core.errors import BuildError, CommandFailed
 from imagefactory.engine.disk import grub, guest
 from imagefactory.engine.disk.layout import Firmware
 from imagefactory.engine.disk.origin import Origin
+from imagefactory.engine.disk.platforms import platform_of
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.tree import Change, Tree
 
@@ -30,6 +31,7 @@ class PrepareBoot(Step):
 
     name: str  #: the template's, from which the ids are derived
     firmware: Firmware = Firmware.BOTH
+    arch: str = "x86_64"  #: TDL's name
     kernel_arguments: str = ""  #: beside those for the consoles
     filesystems: tuple[Filesystem, ...] = ()  #: beside the root's, the same as `MakeDisk`'s
 
@@ -40,11 +42,12 @@ class PrepareBoot(Step):
     def run(self, build: Build) -> None:
         origin = Origin.of(build)
         ids = origin.ids(self.name)
+        platform = platform_of(self.arch)
         mounts = [filesystem.mount for filesystem in self.filesystems]
         with Tree.load(build).shared("boot", key=self.key) as change:
             if change is None:
                 return
-            found = grub.find(change)
+            found = grub.find(change, platform)
             found.check(name=self.name, firmware=self.firmware)
             if not found.grows:
                 build.tools.log('The root will not grow: there is no "systemd-repart"')
@@ -52,12 +55,13 @@ class PrepareBoot(Step):
             files = guest.boot_files(
                 ids,
                 firmware=self.firmware,
+                platform=platform,
                 kernel_arguments=self.kernel_arguments,
                 fstab=change.run(["sh", "-c", _READ_FSTAB], quiet=True),
                 volumes={mount: origin.volume_ids(self.name, mount).filesystem for mount in mounts},
             )
             change.write_all({path: text.encode() for path, text in files.items()})
-            grub.install(change, ids, firmware=self.firmware)
+            grub.install(change, ids, firmware=self.firmware, platform=platform)
             grub.make_menu(change, ids)
 
 

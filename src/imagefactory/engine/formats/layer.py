@@ -21,6 +21,7 @@ from imagefactory.engine.disk.layout import SECTOR
 from imagefactory.engine.formats.detect import inspect
 
 _XATTR: Final = "SCHILY.xattr."
+_ROOTS: Final = frozenset({gpt.LINUX_ROOT_X86_64, gpt.LINUX_ROOT_ARM64})
 _LOST: Final = "lost+found"  # mkfs makes it; no package has it
 _EXT4_MAGIC: Final = b"\x53\xef"
 _EXT4_MAGIC_AT: Final = 1024 + 0x38
@@ -87,9 +88,7 @@ def _root_of(disk: Path) -> Iterator[Ext4Files]:
 
 def _place_of_root(file: BinaryIO) -> int:
     table = gpt.read(file.read(gpt.HEAD))
-    likely = sorted(
-        table, key=lambda entry: (entry.type == gpt.LINUX_ROOT_X86_64, entry.last - entry.first)
-    )
+    likely = sorted(table, key=lambda entry: (entry.type in _ROOTS, entry.last - entry.first))
     for place in [0, *(entry.first * SECTOR for entry in reversed(likely))]:
         file.seek(place + _EXT4_MAGIC_AT)
         if file.read(2) == _EXT4_MAGIC:

@@ -55,6 +55,7 @@ class InstallBase(Step):
 
     def run(self, build: Build) -> None:
         lock = read_lock(build)
+        Tree.load(build).sandbox.check(build.scratch)
         packages = lock.layer("base")
         present = youngest(build, packages, epoch=lock.epoch)
         content = f"{self.key} {present} {lock.key(layers=['base'])}"
