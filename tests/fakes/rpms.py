@@ -16,6 +16,13 @@ from fakes.debian import Key
 
 PROGRAMS: Final = ("rpmbuild", "rpmsign", "createrepo_c", "dpkg-deb")
 
+#: the packages of Debian's that, with what they depend on, are a small server
+PARTS: Final = (
+    "bash", "coreutils", "dracut-core", "e2fsprogs", "findutils", "grub-common", "grub-efi-amd64-bin",
+    "grub-pc-bin", "iproute2", "libpam-systemd", "linux-image-cloud-amd64", "openssh-server", "procps",
+    "rpm", "selinux-utils", "systemd", "systemd-resolved", "systemd-sysv", "tree", "udev", "util-linux",
+)  # fmt: skip
+
 #: what Debian's own tools would set up, and these packages' guests do not have
 WITHOUT: Final = frozenset(
     {
@@ -155,6 +162,11 @@ def sign(packages: Sequence[Path], key: Key) -> None:
     defined = ["--define", f"_gpg_name {key.keyring.stem}", "--define", f"_gpg_path {key.home}"]
     defined += ["--define", "__gpg /usr/bin/gpg"]
     run(["rpmsign", *defined, "--resign", *map(str, packages)])
+
+
+def unsign(packages: Sequence[Path]) -> None:
+    """Take the signatures of packages away."""
+    run(["rpmsign", "--delsign", *map(str, packages)])
 
 
 def run(argv: Sequence[str], *, cwd: Path | None = None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -23,6 +24,13 @@ class Site:
 
     def times_asked(self, path: str) -> int:
         return [asked for asked, _ in self.asked].count(path)
+
+    def show(self, folder: Path, *, at: str) -> None:
+        """Serve all files of a folder, and of what was there nothing else."""
+        for path in [path for path in self.files if path.startswith(f"{at}/")]:
+            del self.files[path]
+        for file in filter(Path.is_file, folder.rglob("*")):
+            self.files[f"{at}/{file.relative_to(folder)}"] = file.read_bytes()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path.partition("?")[0]

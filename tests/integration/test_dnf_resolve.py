@@ -43,10 +43,7 @@ class World:
     stranger: Key
 
     def publish(self, made: rpms.Distribution, at: str) -> None:
-        for path in [path for path in self.site.files if path.startswith(at)]:
-            del self.site.files[path]
-        for file in filter(Path.is_file, made.folder.rglob("*")):
-            self.site.files[f"{at}/{file.relative_to(made.folder)}"] = file.read_bytes()
+        self.site.show(made.folder, at=at)
 
     def add(self, folder: Path, name: str, *, key: Key | None, **more: str) -> None:
         """Put one more package into the second repository."""
