@@ -214,7 +214,8 @@ def test_a_parent_that_settles_while_its_child_is_recorded_does_not_lose_it(shop
             shop.work()
             super().add(*new, **claim)
 
-    hasty = Hasty(engine=shop.workshop.store.engine)
+    store = shop.workshop.store
+    hasty = Hasty(engine=store.engine, polled=store.polled)
     factory = replace(shop.factory, workshop=replace(shop.workshop, store=hasty))
     target = factory.create_target_image(target="fake", base_image_id=base.id)
     shop.work()
