@@ -1,5 +1,6 @@
 """A system of the RPM family becomes a disk by the real dnf, and starts: its packages are Debian's, repacked."""
 
+import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -185,6 +186,24 @@ def test_its_own_rpm_knows_the_packages_of_the_lock_and_of_the_bill(built: Built
         assert answers["packages"].splitlines() == described
         # rpm lists the keys that it was given as packages
         assert {name for name in described if not name.startswith("gpg-pubkey-")} == locked
+
+
+def test_the_bills_of_materials_name_the_packages_of_its_own_rpm(built: Built) -> None:
+    spdx = json.loads((built.artifacts / "spdx.json").read_text())
+    bill = json.loads((built.artifacts / "cyclonedx.json").read_text())
+    system, *packages = spdx["packages"]
+    assert system["SPDXID"] == "SPDXRef-System"
+    named = {f"{one['name']}-{one['versionInfo'].rpartition(':')[2]}" for one in packages}
+    for answers in built.answers.values():
+        lines = answers["packages"].splitlines()
+        known = {line.rpartition(".")[0] for line in lines if not line.startswith("gpg-pubkey-")}
+        assert known == named
+    urls = {one["purl"] for one in bill["components"] if one.get("purl")}
+    assert len(urls) == len(packages)
+    assert any(url.startswith("pkg:rpm/fedora/bash@5") for url in urls)
+    (bash,) = (one for one in packages if one["name"] == "bash")
+    assert bash["checksums"], "the lock's digest of its file"
+    assert "/usr/bin/bash" in json.dumps([one["fileName"] for one in spdx["files"]])
 
 
 def test_files_are_labelled_as_the_policy_says(built: Built) -> None:

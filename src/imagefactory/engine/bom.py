@@ -8,6 +8,7 @@ from imagefactory.core.icicle import DISABLED, Icicle, InstalledPackage, render,
 from imagefactory.engine.bills import write_bills
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.inventory import write_inventory
+from imagefactory.engine.packages import rpm_installed
 from imagefactory.engine.packages.deb822 import Stanza, stanzas
 from imagefactory.engine.packages.dpkg_installed import read_installed
 from imagefactory.engine.packages.locked import read_lock
@@ -91,9 +92,9 @@ class DescribePackages(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class DescribeRpmPackages(Step):
-    """Writes the ICICLE of an RPM family tree into the artifacts (`icicle.xml`), and its inventory.
+    """Writes what is in an RPM family tree into the artifacts: ICICLE, SPDX, CycloneDX, inventory.
 
-    Its packages are the lines of `rpm -qa`, which the guest's own rpm prints. The lines of the
+    The packages of the ICICLE are the lines of `rpm -qa`, which the guest's own rpm prints. The lines of the
     template's `extra_command` are attached in the same order.
     """
 
@@ -110,7 +111,9 @@ class DescribeRpmPackages(Step):
     def run(self, build: Build) -> None:
         text = self._icicle(build) if self.enabled else DISABLED
         write_atomically(build.artifacts / NAME, text)
-        write_inventory(build)
+        lock = read_lock(build)
+        packages = rpm_installed.read_installed(Tree.load(build), lock)
+        write_bills(build, packages, lock=lock, files=write_inventory(build))
 
     def _icicle(self, build: Build) -> str:
         tree = Tree.load(build)

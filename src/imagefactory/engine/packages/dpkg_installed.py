@@ -71,7 +71,7 @@ def installed(
                 source=source,
                 source_version=source_version,
                 supplier=_supplier(stanza.get("Maintainer", "")),
-                homepage=_url(stanza.get("Homepage", "")),
+                homepage=homepage(stanza.get("Homepage", "")),
                 summary=stanza.get("Description", "").partition("\n")[0] or None,
                 licensing=read[source, text],
                 files=_files(lists, name, arch),
@@ -96,7 +96,8 @@ def _supplier(maintainer: str) -> Supplier | None:
     return Supplier(name=name, email=email, person=not _GROUP.search(f"{name} {email}"))
 
 
-def _url(text: str) -> str | None:
+def homepage(text: str) -> str | None:
+    """An address of the web, or nothing: what else packages write there is of no use to others."""
     return text if _URL.fullmatch(text) else None
 
 
