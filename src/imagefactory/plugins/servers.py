@@ -2,14 +2,43 @@
 
 import re
 import ssl
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
 from imagefactory.core.errors import RequestError
+from imagefactory.core.secret import Secret
 from imagefactory.plugins.texts import Fields
 
 VERIFY: Final = "verify"
 AUTHORITY: Final = "ca_certificate"
+_CREDENTIALS: Final = frozenset({"username", "password"})
+
+
+def read(
+    provider: str, credentials: Secret, *, keys: Collection[str], element: str, unreadable: str
+) -> tuple[Fields, Fields]:
+    """A provider that names a server, and the credentials for it; `RequestError` names an unknown key.
+
+    `element` is what the credentials are in XML, `unreadable` the original's sentence about a provider that is
+    neither XML nor JSON, which clients know; what is wrong with it is the hint.
+    """
+    try:
+        place = Fields.read(provider, what="provider")
+    except RequestError as error:
+        raise RequestError(unreadable, hint=error.brief) from None
+    text = credentials.reveal().strip() or "{}"
+    person = Fields.read(text, what="credentials", element=element)
+    return place.only(keys), person.only(_CREDENTIALS)
+
+
+def either(person: Fields, place: Fields, key: str) -> str:
+    """A text of the credentials, or where they lack it of the provider, as the original did."""
+    text = person.text(key) or place.text(key)
+    if text is None:
+        msg = f"No {key} specified in config file or in push call"
+        raise RequestError(msg, hint=f'Give the credentials a "{key}"')
+    return text
 
 
 def address(fields: Fields, key: str, *, example: str) -> str:

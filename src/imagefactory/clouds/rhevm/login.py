@@ -17,7 +17,6 @@ PROVIDER_KEYS: Final = frozenset(
         *("cluster", "network_name", "timeout"),
     }
 )
-CREDENTIALS_KEYS: Final = frozenset({"username", "password"})
 ANY: Final = "_any_"
 _API: Final = "/ovirt-engine/api"
 _TIMEOUT: Final = 1800  # seconds
@@ -60,16 +59,12 @@ def read(provider: str, credentials: Secret) -> RhevmLogin:
 
     What the credentials lack is taken from the provider, as the original did.
     """
-    try:
-        place = Fields.read(provider, what="provider")
-    except RequestError as error:
-        # The original's sentence, which clients know; what is wrong with the text is the hint.
-        msg = "RHEV-M instance not found in XML or JSON provided"
-        raise RequestError(msg, hint=error.brief) from None
-    place.only(PROVIDER_KEYS)
-    text = credentials.reveal().strip() or "{}"
-    person = Fields.read(text, what="credentials", element="rhevm_credentials").only(
-        CREDENTIALS_KEYS
+    place, person = servers.read(
+        provider,
+        credentials,
+        keys=PROVIDER_KEYS,
+        element="rhevm_credentials",
+        unreadable="RHEV-M instance not found in XML or JSON provided",
     )
     storage = place.text("storage_domain")
     if storage is None and place.text("nfs-path") is None:
@@ -78,8 +73,8 @@ def read(provider: str, credentials: Secret) -> RhevmLogin:
     cluster = place.text("cluster")
     return RhevmLogin(
         api_url=_api(place),
-        username=_either(person, place, "username"),
-        password=Secret(_either(person, place, "password")),
+        username=servers.either(person, place, "username"),
+        password=Secret(servers.either(person, place, "password")),
         storage_domain=storage,
         nfs_host=place.require("nfs-host") if storage is None else None,
         nfs_path=place.require("nfs-path") if storage is None else None,
@@ -98,11 +93,3 @@ def _api(place: Fields) -> str:
     if parts.path in {"", "/api"}:
         parts = parts._replace(path=_API)
     return parts.geturl()
-
-
-def _either(person: Fields, place: Fields, key: str) -> str:
-    text = person.text(key) or place.text(key)
-    if text is None:
-        msg = f"No {key} specified in config file or in push call"
-        raise RequestError(msg, hint=f'Give the credentials a "{key}"')
-    return text
