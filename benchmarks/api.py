@@ -133,7 +133,8 @@ def _daemon(state: Path) -> Iterator[Daemon]:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     config = state / "imagefactory.conf"
-    config.write_text(json.dumps({"state": str(state), "port": port, "clients": {_KEY: _SECRET}}))
+    settings = {"state": str(state), "address": "127.0.0.1", "port": port}
+    config.write_text(json.dumps({**settings, "clients": {_KEY: _SECRET}}))
     program = [sys.executable, "-m", "imagefactory.daemon", "--foreground", "--config", str(config)]
     with (state / "log").open("ab") as log:
         began = time.perf_counter()

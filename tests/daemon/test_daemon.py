@@ -14,6 +14,8 @@ import pytest
 from fakes.daemon_process import Daemon
 from fakes.patience import until
 from fakes.patient import GO, TEMPLATE
+from imagefactory.core.config import Config
+from imagefactory.daemon.program import Reach, reach_of
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +97,7 @@ def test_in_the_background_it_has_a_pid_file_and_a_log_that_can_be_rotated(
     assert os.getsid(pid) not in {os.getsid(0), pid}, "no terminal can become its own"
     log = daemon.state / "log" / "imagefactoryd.log"
     until(lambda: "The worker local works" in log.read_text(), seconds=60)
+    assert f"http://127.0.0.1:{daemon.port}/imagefactory to this machine only" in log.read_text()
     log.rename(log.with_suffix(".1"))
     (daemon.state / GO).touch()
     daemon.ask("/base_images", {"base_image": {"template": "<template/>"}})
@@ -119,6 +122,18 @@ def test_one_that_cannot_start_says_why_in_one_sentence(daemon: Daemon) -> None:
                 "Address already in use (Choose another with --port)\n"
             )
     assert not (daemon.state / "imagefactoryd.pid").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "reach"),
+    [
+        (Config().address, Reach.ALL), ("::", Reach.ALL), ("127.0.0.1", Reach.LOOPBACK),
+        ("::1", Reach.LOOPBACK), ("localhost", Reach.LOOPBACK), ("192.0.2.7", Reach.ONE),
+        ("factory.example.org", Reach.ONE),
+    ],
+)  # fmt: skip
+def test_the_log_says_who_can_connect(address: str, reach: Reach) -> None:
+    assert reach_of(address) is reach
 
 
 def test_systemd_is_told_when_it_is_ready_and_when_it_ends(daemon: Daemon, tmp_path: Path) -> None:

@@ -43,7 +43,16 @@ def a_daemon(folder: Path, **settings: Any) -> Iterator[Daemon]:
     url = f"{scheme}://127.0.0.1:{port}"
     daemon = Daemon(url=url, port=port, state=folder / "state", log=folder / "log")
     config = folder / "imagefactory.conf"
-    config.write_text(json.dumps({"state": str(daemon.state), "port": port, **settings}))
+    config.write_text(
+        json.dumps(
+            {
+                "state": str(daemon.state),
+                "address": "127.0.0.1",
+                "port": port,
+                **settings,
+            }
+        )
+    )
     argv = [sys.executable, "-m", "imagefactory.daemon", "--config", str(config), "--foreground"]
     with daemon.log.open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)

@@ -43,7 +43,8 @@ class Daemon:
 
     def command(self, *options: str) -> list[str]:
         """How it is started."""
-        words = ["--state", str(self.state), "--port", str(self.port), "--no_ssl", "--no_oauth"]
+        words = ["--state", str(self.state), "--address", "127.0.0.1", "--port", str(self.port)]
+        words += ["--no_ssl", "--no_oauth"]
         return [sys.executable, "-m", "imagefactory.daemon", *words, *options]
 
     @property

@@ -21,11 +21,17 @@ def config(tmp_path: Path) -> Config:
     return Config(state=tmp_path / "state", address="192.0.2.7")
 
 
-def test_a_certificate_is_made_once_and_for_its_owner_alone(config: Config) -> None:
+def test_a_certificate_is_made_once_and_for_its_owner_alone(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tls.certificate_file(config)
+    [told] = caplog.messages
+    assert str(path) in told
+    assert tls.fingerprint(path) in told
     made = path.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
     assert tls.certificate_file(config) == path
+    assert len(caplog.messages) == 1
     assert path.read_bytes() == made
 
 

@@ -28,6 +28,7 @@ from imagefactory.web import tls
 
 _TEMPLATE: Final = Path("examples/debian.tdl")
 _STATE: Final = Path(".cache/run")
+_LOOPBACK: Final = "127.0.0.1"
 _PERIOD: Final = 0.25  # seconds between questions to the daemon
 _DAEMON_START: Final = 60  # seconds
 
@@ -132,10 +133,11 @@ def _daemon(state: Path) -> Iterator[Client]:
     state.chmod(0o711)
     port, key, secret = _port(), "make-run", secrets.token_urlsafe(32)
     config = state / "imagefactory.conf"
-    content = {"state": str(state), "port": port, "mirrors": machine_mirrors()}
+    content = {"state": str(state), "address": _LOOPBACK, "port": port}
+    content |= {"mirrors": machine_mirrors()}
     content |= {"clients": {key: secret}}
     write_atomically(config, json.dumps(content, indent=1) + "\n", mode=0o600)
-    certificate = tls.certificate_file(Config(state=state))
+    certificate = tls.certificate_file(Config(state=state, address=_LOOPBACK))
     cancellation, log = Cancellation(), state / "daemon.log"
     with log.open("a", buffering=1) as stream:
 
@@ -147,7 +149,7 @@ def _daemon(state: Path) -> Iterator[Client]:
         thread.start()
         try:
             with httpx2.Client(
-                base_url=f"https://127.0.0.1:{port}/imagefactory",
+                base_url=f"https://{_LOOPBACK}:{port}/imagefactory",
                 auth=OAuth(key, Secret(secret)),
                 verify=ssl.create_default_context(cafile=certificate),
                 timeout=60,
@@ -188,7 +190,7 @@ def _port() -> int:
     for port in (8075, 0):
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((_LOOPBACK, port))
             except OSError:
                 continue
             chosen: int = probe.getsockname()[1]

@@ -45,7 +45,7 @@ class Config:
     image_manager_args: Mapping[str, str] = field(default_factory=dict)
     plain_bodies: bool = True  #: whether bodies are files of their own; else they share chunks
 
-    address: str = "127.0.0.1"
+    address: str = "0.0.0.0"  # noqa: S104 - the documented default; TLS and OAuth are on by default, too
     port: int = 8075
     no_ssl: bool = False
     ssl_pem: str = (

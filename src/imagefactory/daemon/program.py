@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -29,6 +30,14 @@ from imagefactory.web.app import make_app
 log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 128
+
+
+class Reach(StrEnum):
+    """Who can connect, in the words of the log."""
+
+    LOOPBACK = "this machine only"
+    ONE = "whoever reaches that address"
+    ALL = "whoever reaches any address of this machine"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--timeout", {"type": int, "metavar": "SECONDS", "help": "limit for one tool"}),
         ("--ec2-32bit-util", {"metavar": "TYPE", "help": "EC2's instances for 32-bit images"}),
         ("--ec2-64bit-util", {"metavar": "TYPE", "help": "EC2's instances for 64-bit images"}),
-        ("--address", {"help": "address to listen on, default 127.0.0.1"}),
+        ("--address", {"help": "address to listen on, default 0.0.0.0: all of IPv4"}),
         ("--port", {"type": int, "help": "port to listen on, default 8075; 0 takes a free one"}),
         ("--ssl_pem", {"metavar": "FILE", "help": "key and certificates for TLS, in PEM"}),
         ("--no_ssl", {"action": "store_true", "help": "serve without TLS"}),
@@ -155,10 +164,11 @@ def _mind_signals() -> None:
 def _announce(config: Config, listener: socket.socket, certificate: Path | None) -> None:
     scheme = "http" if certificate is None else "https"
     host = f"[{config.address}]" if ":" in config.address else config.address
-    log.info("Serving %s://%s:%s/imagefactory", scheme, host, listener.getsockname()[1])
+    port, reach = listener.getsockname()[1], reach_of(config.address)
+    log.info("Serving %s://%s:%s/imagefactory to %s", scheme, host, port, reach)
     if certificate is not None:
         log.info("The certificate has the SHA-256 fingerprint %s", tls.fingerprint(certificate))
-    if _is_loopback(config.address):
+    if reach is Reach.LOOPBACK:
         return
     # Both were asked for, and a proxy may do either's work: a word has to be enough.
     if config.no_oauth:
@@ -167,11 +177,15 @@ def _announce(config: Config, listener: socket.socket, certificate: Path | None)
         log.warning("Without TLS credentials reach %s in clear text", host)
 
 
-def _is_loopback(address: str) -> bool:
+def reach_of(address: str) -> Reach:
+    """Who can connect to a listener on this address."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        listening = ipaddress.ip_address(address)
     except ValueError:
-        return address == "localhost"
+        return Reach.LOOPBACK if address == "localhost" else Reach.ONE
+    if listening.is_loopback:
+        return Reach.LOOPBACK
+    return Reach.ALL if listening.is_unspecified else Reach.ONE
 
 
 def _listening(config: Config) -> socket.socket:

@@ -33,6 +33,8 @@ def certificate_file(config: Config) -> Path:
     path = config.state / "tls.pem" if own else Path(config.ssl_pem)
     if own and (not path.exists() or _is_over(path)):
         write_atomically(path, _signed_by_itself(config.address), mode=_OWNER_ONLY)
+        digest = fingerprint(path)
+        log.warning("A certificate was made in %s; its SHA-256 fingerprint is %s", path, digest)
     _check(path)
     return path
 
