@@ -25,7 +25,9 @@ pytestmark = pytest.mark.integration
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(?:\+00:00|Z)?")
 #: where a body or an artifact lies: a path here, an address there
-_PLACE: Final = re.compile(r'(?:https://127.0.0.1:\d+|/)[^\s"]*/(?:raw_image|[\w-]+\.body|log)\b')
+_PLACE: Final = re.compile(
+    r'(?:https://127.0.0.1:\d+|/)[^\s"]*/(?:raw_image|[\w-]+\.body|log|provenance\.json)\b'
+)
 CLIENT: Final = {"robot": "a long secret of the tests"}
 
 

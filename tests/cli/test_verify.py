@@ -1,13 +1,18 @@
 """An image that was changed after its build is told from one that was not."""
 
 import gzip
+import hashlib
 import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from fakes.program import Run
+from imagefactory.core.attestation import Envelope
 from imagefactory.core.inventory import Entry, Inventory
 
 DIGEST: Final = "ab" * 32
@@ -68,7 +73,8 @@ def test_a_body_is_what_was_sealed_until_a_byte_is_changed(
 def test_documents_have_to_agree(run: Run, state: Path, built: dict[str, Any]) -> None:
     image_id = built["identifier"]
     assert found(run, image_id) == {
-        "body": True, "lock.json": None, "spdx.json": None, "cyclonedx.json": None,
+        "body": True, "signature": True, "provenance.json": True,
+        "lock.json": None, "spdx.json": None, "cyclonedx.json": None,
     }  # fmt: skip
     described(state, image_id)
     assert (found(run, image_id)["spdx.json"], found(run, image_id)["cyclonedx.json"]) == (
@@ -82,6 +88,57 @@ def test_documents_have_to_agree(run: Run, state: Path, built: dict[str, Any]) -
     (state / "artifacts" / image_id / "lock.json").write_text("{")
     assert found(run, image_id)["lock.json"] is False
     assert 'WRONG  cyclonedx.json: disagrees with spdx.json about "' in run("verify", image_id).out
+
+
+def test_what_is_said_of_an_image_is_signed(run: Run, state: Path, built: dict[str, Any]) -> None:
+    image_id = built["identifier"]
+    path = state / "artifacts" / image_id / "provenance.json"
+    made = path.read_text()
+    envelope = Envelope.loads(made)
+    said = json.loads(envelope.payload)
+    said["predicate"]["runDetails"]["metadata"]["invocationId"] = "another"
+    path.write_text(replace(envelope, payload=json.dumps(said).encode()).dumps())
+    assert found(run, image_id)["signature"] is False
+    assert "WRONG  signature: does not fit what is said" in run("verify", image_id).out
+    path.write_text("{}")
+    assert found(run, image_id)["provenance.json"] is False
+    path.write_text(made)
+    assert run("verify", image_id).status == 0
+    (state / "signing.key").unlink()
+    assert (
+        f'WRONG  signature: is of "{envelope.signatures[0].keyid}"' in run("verify", image_id).out
+    )
+
+
+def test_a_body_that_somebody_has_put_in_its_place_is_noticed(
+    run: Run, state: Path, built: dict[str, Any]
+) -> None:
+    """He may write into the database, too, but he has no key."""
+    body = Path(built["data"])
+    body.write_bytes(b"evil")
+    digest = hashlib.sha256(b"evil").hexdigest()
+    with closing(sqlite3.connect(state / "imagefactory.db")) as database, database:
+        database.execute("UPDATE bodies SET size = 4, sha256 = ?", [digest])
+    shown = found(run, built["identifier"])
+    assert (shown["body"], shown["signature"], shown["provenance.json"]) == (True, True, False)
+
+
+def test_a_pushed_image_is_signed_too(
+    run: Run, state: Path, mock_template: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "credentials"
+    secret.write_text("open sesame")
+    words = ("--output", "json", "provider_image", "mock", "@account", secret)
+    image = json.loads(run(*words, "--template", mock_template).out)
+    assert found(run, image["identifier"]) == {
+        "body": None, "signature": True, "provenance.json": True,
+    }  # fmt: skip
+    text = (state / "artifacts" / image["identifier"] / "provenance.json").read_text()
+    said = Envelope.loads(text).statement()
+    assert said["subject"][0]["name"] == image["identifier_on_provider"]
+    [source] = said["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert source["uri"] == f"urn:uuid:{image['target_image_id']}"
+    assert source["digest"] == said["subject"][0]["digest"]
 
 
 def test_an_image_that_is_not_there_is_named(run: Run) -> None:

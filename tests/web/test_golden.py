@@ -5,11 +5,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from httpx2 import Response
 
-from fakes.api import ROOT, Api, an_api
+from fakes.api import ROOT, TDL, Api, an_api
 from imagefactory import __version__
 
 GOLDEN: Final = Path(__file__).parent.parent / "golden" / "web"
@@ -30,6 +31,7 @@ RESOURCES: Final = {
     "nested_target_image": "/base_images/{base}/target_images/{target}",
     "provider_images": "/provider_images",
     "provider_image": "/provider_images/{provider}",
+    "nested_provider_image": "/base_images/{base}/target_images/{target}/provider_images/{provider}",
     "empty_list": "/base_images/{target}/target_images",
     "plugins": "/plugins",
     "plugin": "/plugins/MockOS",
@@ -42,6 +44,36 @@ RESOURCES: Final = {
     "artifacts": "/base_images/{base}/artifacts",
     "diff": "/base_images/{base}/diff/{target}",
 }
+#: what is asked for: an address and the fields of its image
+CREATED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "created_base_image": (
+        "/base_images", {"template": TDL, "parameters": {"key": ["value", 1, True, None]}},
+    ),
+    "created_target_image": ("/target_images", {"target": "mock", "base_image_id": "{base}"}),
+    "created_nested_target_image": ("/base_images/{base}/target_images", {"target": "mock"}),
+    "created_provider_image": (
+        "/provider_images",
+        {"target": "mock", "provider": '{{"name": "account", "password": "open sesame"}}',
+         "credentials": "open sesame", "target_image_id": "{target}"},
+    ),
+    "created_nested_provider_image": (
+        "/base_images/{base}/target_images/{target}/provider_images",
+        {"target": "mock", "provider": "account", "credentials": "open sesame"},
+    ),
+}  # fmt: skip
+#: method, address and JSON of a request that is refused, and the status of the refusal
+REFUSED: Final[dict[str, tuple[str, str, Any, int]]] = {
+    "not_found": ("GET", "/base_images/nosuch", None, 404),
+    "wrong_collection": ("GET", "/nosuch_images", None, 404),
+    "wrong_method": ("PUT", "/base_images", None, 405),
+    "missing_wrapper": ("POST", "/base_images", {}, 400),
+    "missing_values": ("POST", "/provider_images", {"provider_image": {"target": "mock"}}, 400),
+    "wrong_template": (
+        "POST", "/base_images",
+        {"base_image": {"template": "<template/>", "parameters": {"strict": True}}}, 400,
+    ),
+    "conflict": ("POST", "/base_images/{base}/cancel", None, 409),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +87,7 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, dic
         artifacts = api.shop.state / "artifacts" / ids["base"]
         artifacts.mkdir(parents=True, exist_ok=True)
         (artifacts / "screenshot.png").write_bytes(b"PNG")
+        (artifacts / "provenance.json").write_bytes(b"{}")  # the real one names times and keys
         yield api, ids
 
 
@@ -76,6 +109,42 @@ def test_a_resource_looks_as_ever(
     url = ROOT + RESOURCES[name].format(**ids)
     answer = api.http.get(url, headers={"Accept": f"application/{kind}"})
     assert answer.status_code == 200
+    compare(answer, name, kind)
+
+
+@pytest.mark.parametrize("name", CREATED)
+@pytest.mark.parametrize("kind", ["json", "xml"])
+def test_what_was_asked_for_is_answered_as_ever(
+    cascade: tuple[Api, dict[str, str]], name: str, kind: str
+) -> None:
+    api, ids = cascade
+    path, given = CREATED[name]
+    fields = {
+        key: text.format(**ids) if isinstance(text, str) else text for key, text in given.items()
+    }
+    noun = path.rpartition("/")[2].removesuffix("s")
+    headers = {"Accept": f"application/{kind}"}
+    answer = api.http.post(ROOT + path.format(**ids), json={noun: fields}, headers=headers)
+    assert answer.status_code == 202
+    compare(answer, name, kind)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("kind", ["json", "txt"])
+def test_a_refusal_reads_as_ever(cascade: tuple[Api, dict[str, str]], name: str, kind: str) -> None:
+    api, ids = cascade
+    method, path, content, status = REFUSED[name]
+    accept = "application/json, application/problem+json" if kind == "json" else "*/*"
+    url = ROOT + path.format(**ids)
+    answer = api.http.request(method, url, json=content, headers={"Accept": accept})
+    assert answer.status_code == status
+    wanted = "application/problem+json" if kind == "json" else "text/plain; charset=utf-8"
+    assert answer.headers["content-type"] == wanted
+    compare(answer, f"refused_{name}", kind)
+
+
+def compare(answer: Response, name: str, kind: str) -> None:
+    """The answer is what the file holds; with `UPDATE_GOLDEN` the file is written."""
     text = answer.text
     if kind == "json":
         text = json.dumps(answer.json(), indent=2, sort_keys=True) + "\n"

@@ -136,3 +136,22 @@ def test_artifacts_are_listed_and_fetched(api: Api, url: str, image: dict[str, A
     assert (answer.status_code, answer.text) == (200, "{}")
     for name in (".hidden", "link", "nosuch", "..%2F..%2Fimagefactory.db", "%2e%2e"):
         assert api.http.get(f"{url}/artifacts/{name}").status_code == 404
+
+
+def test_a_verdict_names_what_was_looked_at(api: Api) -> None:
+    base = api.built("/base_images", "base_image", template=TDL)
+    verdict = api.http.get(f"{ROOT}/base_images/{base['id']}/verify").json()["verdict"]
+    assert verdict["fine"] is True
+    assert [each["subject"] for each in verdict["findings"]][:3] == [
+        "body", "signature", "provenance.json",
+    ]  # fmt: skip
+    known = verdict["findings"][0]["detail"].rpartition(" ")[2]
+    answer = api.http.get(f"{ROOT}/verify/{known}").json()["verdict"]
+    assert answer["findings"][0]["detail"] == f"is that of {base['id']}"
+    body = api.shop.state / "storage" / f"{base['id']}.body"
+    body.write_bytes(b"evil")
+    shown = api.http.get(f"{ROOT}/base_images/{base['id']}/verify", headers={"Accept": "text/xml"})
+    assert b"<fine>False</fine>" in shown.content
+    missing = api.http.get(f"{ROOT}/verify/{'ab' * 32}")
+    assert (missing.status_code, "No image here has a body" in missing.text) == (404, True)
+    assert api.http.get(f"{ROOT}/target_images/{base['id']}/verify").status_code == 404

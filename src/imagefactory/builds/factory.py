@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 from imagefactory.builds import artifacts, requests
 from imagefactory.builds.artifacts import Artifact
@@ -21,7 +21,11 @@ from imagefactory.core.config import Config
 from imagefactory.core.errors import Conflict, NotFound, RequestError
 from imagefactory.core.images import BaseImage, Image, ProviderImage, Status, TargetImage
 from imagefactory.core.secret import Secret
+from imagefactory.core.verdict import Verdict
 from imagefactory.store.rows import Claim, Event, Family, Summary
+
+if TYPE_CHECKING:
+    from imagefactory.builds.verification import Verification
 
 ImageT = TypeVar("ImageT", bound=Image)
 Given = Mapping[str, Any] | None
@@ -204,6 +208,19 @@ class Factory:
         store, artifacts = self.workshop.store, self.workshop.config.artifacts
         old, new = store.image(image_id), store.image(other_id)
         return Comparison(store=store, artifacts=artifacts)(old, new)
+
+    def verify(self, image_id: str) -> Verdict:
+        """Whether an image is still what its build has recorded; reads the whole body."""
+        return self._verification().image(image_id)
+
+    def verify_file(self, sha256: str) -> Verdict:
+        """The same for a body somewhere else, by its digest; `NotFound` when it is that of no image."""
+        return self._verification().file(sha256)
+
+    def _verification(self) -> "Verification":
+        from imagefactory.builds.verification import Verification  # noqa: PLC0415 - loads the engine
+
+        return Verification(workshop=self.workshop)
 
     def plugins(self) -> Sequence[Mapping[str, Any]]:
         """What all plugins say of themselves, those that cannot be used included."""

@@ -10,6 +10,7 @@ from typing import Final
 from imagefactory.builds.events import BuildLog, Reporter
 from imagefactory.builds.measuring import Measuring
 from imagefactory.builds.planner import pushed_by
+from imagefactory.builds.provenance import Notary
 from imagefactory.builds.recall import Recall
 from imagefactory.builds.scratch import Scratch
 from imagefactory.builds.settle import Outcome
@@ -55,6 +56,7 @@ class Making:
             execute(plan, build, record=record)
             if not isinstance(self.image, ProviderImage):
                 self._seal(build, recall, measuring)
+            Notary(workshop=self.workshop, image=self.image).attest(build, plan)
         return self._outcome(build)
 
     def _template(self) -> Template:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from imagefactory.builds.artifacts import listed
 from imagefactory.builds.events import LOG
+from imagefactory.builds.provenance import NAME as PROVENANCE
 from imagefactory.core.errors import NotFound, StoreError
 from imagefactory.engine.disk.make import PROGRAMS
 from imagefactory.engine.files import is_at, write_atomically
@@ -122,7 +123,9 @@ class Recall:
         else:
             self.bodies.copy(found.image, self.build.disk, checksum=found.checksum)
         for artifact in listed(self.build.artifacts.with_name(found.image)):
-            if artifact.name not in {LOG, NAME} and (tested or not artifact.name.startswith(_TEST)):
+            if artifact.name not in {LOG, NAME, PROVENANCE} and (
+                tested or not artifact.name.startswith(_TEST)
+            ):
                 shutil.copyfile(artifact.location, self.build.artifacts / artifact.name)
         notes = {
             name: value

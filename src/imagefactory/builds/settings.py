@@ -75,6 +75,7 @@ def _anchored(config: Config) -> Config:
         state=config.state.absolute(),
         tmpdir=config.tmpdir.absolute(),
         ssl_pem=config.ssl_pem if config.ssl_pem == "*" else str(Path(config.ssl_pem).absolute()),
+        signing_key=config.signing_key and str(Path(config.signing_key).absolute()),
         image_manager_args={**config.image_manager_args, **absolute(storage)},
         keyrings=absolute(config.keyrings),
         local_folders=absolute(config.local_folders),

@@ -59,6 +59,11 @@ class Connection:
         """The JSON at a path of the API."""
         return self.send("GET", path, params=query).json()
 
+    def wait_for(self, path: str) -> Any:
+        """The same, however long the daemon takes to find it out."""
+        patient = httpx2.Timeout(None, connect=_CONNECT)
+        return self.send("GET", path, timeout=patient).json()
+
     def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """The whole answer to a request; `FactoryError` when there is none, or a refusal."""
         with self.stream(method, path, **options) as response:

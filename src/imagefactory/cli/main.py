@@ -51,7 +51,6 @@ _LOCAL: Final = frozenset(
         "formats",
         "gc",
         "import_base_image",
-        "verify",
         "worker",
     }
 )

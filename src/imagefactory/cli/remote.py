@@ -15,6 +15,7 @@ from imagefactory.core.errors import NotFound, TemplateError
 from imagefactory.core.images import KINDS, BaseImage, Image, ProviderImage, Status, TargetImage
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import parse
+from imagefactory.core.verdict import Verdict
 from imagefactory.store.meta import has, is_id, metadata
 from imagefactory.store.rows import Event
 
@@ -143,6 +144,15 @@ class Remote:
             "diff"
         ]
         return facts
+
+    def verify(self, image_id: str) -> Verdict:
+        """What the daemon finds when it reads the image."""
+        found = self.connection.wait_for(f"{self._path(image_id)}/verify")
+        return Verdict.read(found["verdict"])
+
+    def verify_file(self, sha256: str) -> Verdict:
+        """The same for a body that lies here, by its digest."""
+        return Verdict.read(self.connection.get(f"/verify/{_part(sha256)}")["verdict"])
 
     def plugins(self) -> Sequence[Mapping[str, Any]]:
         """What all plugins say of themselves."""

@@ -10,6 +10,7 @@ from imagefactory.core.config import Config
 from imagefactory.core.images import Image
 from imagefactory.core.lock import Lock
 from imagefactory.core.secret import Secret
+from imagefactory.core.verdict import Verdict
 from imagefactory.store.rows import Event
 
 Given = Mapping[str, Any] | None
@@ -58,6 +59,10 @@ class Service(Protocol):
     def artifact(self, image_id: str, name: str) -> AbstractContextManager[Iterator[bytes]]: ...
 
     def diff(self, image_id: str, other_id: str) -> Mapping[str, Any]: ...
+
+    def verify(self, image_id: str) -> Verdict: ...
+
+    def verify_file(self, sha256: str) -> Verdict: ...
 
     def plugins(self) -> Sequence[Mapping[str, Any]]: ...
 

@@ -58,6 +58,9 @@ class Config:
     open_reads: bool = False  #: whether images may be read without a signature
     oauth_plaintext: bool = False  #: whether PLAINTEXT signatures are taken over TLS
     trusted_proxies: tuple[str, ...] = ()  #: networks whose `X-Forwarded-*` headers are believed
+    signing_key: str = (
+        ""  #: Ed25519 key in PEM that signs provenance; made below `state` when empty
+    )
     max_body: int = 16 << 20  #: bytes that a request may have
     request_timeout: int = 60  #: seconds until a request must have arrived whole
     jeos_config: tuple[str, ...] = ()  #: files and folders that list ready-made images of clouds

@@ -326,6 +326,13 @@ class Store:
             row = connection.execute(wanted).one_or_none()
             return None if row is None else Body(size=row.size, sha256=row.sha256)
 
+    def image_of_body(self, sha256: str) -> str | None:
+        """The id of the oldest image whose body has this digest."""
+        known = select(images.c.id).join(bodies, bodies.c.image_id == images.c.id)
+        oldest = known.where(bodies.c.sha256 == sha256).order_by(images.c.number).limit(1)
+        with self._reading() as connection:
+            return connection.scalar(oldest)
+
     def bytes_of_bodies(self) -> int:
         """The sizes of all bodies together, holes included."""
         with self._reading() as connection:

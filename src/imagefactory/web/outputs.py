@@ -129,9 +129,19 @@ class Outputs:
         site.factory.image(self.kind, image_id)
         return answer({"diff": site.factory.diff(image_id, other_id)})
 
+    def verify(self, site: Here, answer: Negotiated, image_id: str) -> Response:
+        """Whether the image is still what its build has recorded and signed; reads the whole body."""
+        site.factory.image(self.kind, image_id)
+        return answer({"verdict": site.factory.verify(image_id).shown()})
+
     def _artifacts(self, site: Site, image_id: str) -> Sequence[Artifact]:
         site.factory.image(self.kind, image_id)
         return site.factory.artifacts(image_id)
+
+
+def verify_file(site: Here, answer: Negotiated, sha256: str) -> Response:
+    """Whether a file with this SHA-256 is the body of an image here, and what is recorded of that."""
+    return answer({"verdict": site.factory.verify_file(sha256).shown()})
 
 
 def _shown(artifact: Artifact, here: str) -> dict[str, Any]:

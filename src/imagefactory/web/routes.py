@@ -11,7 +11,7 @@ from imagefactory.core.images import KINDS, BaseImage, Image, ProviderImage, Tar
 from imagefactory.web import about, docs, jeos, metrics, openapi, targets, templates
 from imagefactory.web.control import Control
 from imagefactory.web.images import Collection, limit_alone
-from imagefactory.web.outputs import OCTETS, Outputs
+from imagefactory.web.outputs import OCTETS, Outputs, verify_file
 from imagefactory.web.routing import ACCEPT, CLIENT, READ, READER, Routes
 from imagefactory.web.site import ROOT
 from imagefactory.web.stream import EVENTS, Newest, Stream
@@ -43,6 +43,14 @@ def install(app: FastAPI, factory: Factory) -> None:
         content={EVENTS: {}},
         errors=(400,),
     )
+    Routes(app=app, tag="about").add(
+        "/verify/{sha256}",
+        verify_file,
+        methods=READ,
+        guards=[CLIENT, ACCEPT],
+        content=openapi.shown("Verdict"),
+        errors=(404,),
+    )
     for parents in _PARENTS:
         for kind in KINDS.values():
             name = "_of_".join(
@@ -60,6 +68,7 @@ def install(app: FastAPI, factory: Factory) -> None:
             if routes.documented:
                 _control(routes, kind)
                 _files(routes, kind, newest)
+                _records(routes, kind)
 
 
 def _about(routes: Routes) -> None:
@@ -234,6 +243,11 @@ def _files(routes: Routes, kind: type[Image], newest: Newest) -> None:
         content={EVENTS: {}},
         errors=(400, 404),
     )
+
+
+def _records(routes: Routes, kind: type[Image]) -> None:
+    """What a build has left beside the body, and what can be told by it."""
+    outputs = Outputs(kind=kind)
     routes.add(
         "/{image_id}/artifacts",
         outputs.artifacts,
@@ -249,6 +263,14 @@ def _files(routes: Routes, kind: type[Image], newest: Newest) -> None:
         guards=[CLIENT],
         content={"*/*": {}},
         errors=(404, 416),
+    )
+    routes.add(
+        "/{image_id}/verify",
+        outputs.verify,
+        methods=READ,
+        guards=[CLIENT, ACCEPT],
+        content=openapi.shown("Verdict"),
+        errors=(404,),
     )
     routes.add(
         "/{image_id}/diff/{other_id}",

@@ -80,6 +80,7 @@ def components() -> dict[str, Schema]:
         ),
         "Artifacts": many("artifact", _artifact()),
         "Difference": _difference(),
+        "Verdict": _verdict(),
         "TemplateCheck": _check(),
         "TemplateRequest": record({"template": _TEMPLATE}),
         "DeleteRequest": _deletion(),
@@ -187,6 +188,13 @@ def _difference() -> Schema:
         "files": changes("file", "path", {"anyOf": [entry, {"type": "null"}]}),
     }
     return record({"diff": record(facts)})
+
+
+def _verdict() -> Schema:
+    """What was looked at; `fine` is null for what the build has left nothing of."""
+    finding = record({"subject": TEXT, "fine": {"type": ["boolean", "null"]}, "detail": TEXT})
+    findings: Schema = {"type": "array", "items": finding}
+    return record({"verdict": record({"fine": _BOOLEAN, "findings": findings})})
 
 
 def _check() -> Schema:
