@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
 
 from fakes.images import an_id
 from imagefactory.core.errors import StoreError
@@ -22,6 +24,7 @@ from imagefactory.core.images import BaseImage
 from imagefactory.store.connect import MIGRATIONS, WRITE, _engine
 from imagefactory.store.database import Store
 from imagefactory.store.schema import REVISION, metadata
+from imagefactory.store.work import open_work
 
 
 def alembic() -> AlembicConfig:
@@ -220,3 +223,31 @@ def test_what_a_killed_process_had_saved_is_there(store: Store, database: Path) 
     deadline = time.monotonic() + 5
     store.add(BaseImage(id="another"))  # the lock died with the process
     assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("open_again", [open_work, lambda path: Store.open(path).engine])
+def test_opened_twice_it_keeps_its_log_when_another_process_ends(
+    database: Path, open_again: Callable[[Path], Engine]
+) -> None:
+    engine = open_again(database)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE used (by TEXT)")
+        connection.commit()
+        again = open_again(database)
+        use = """
+            import sqlite3, sys
+            database = sqlite3.connect(sys.argv[1])
+            database.execute("INSERT INTO used VALUES ('another')")
+            database.commit()
+            database.close()
+        """
+        finish([start(use, database)])
+        # The last who closes a database removes its log: nobody else may take himself for the last.
+        assert database.with_name(f"{database.name}-wal").exists()
+        connection.exec_driver_sql("INSERT INTO used VALUES ('one')")
+        connection.commit()
+    for each in (engine, again):
+        each.dispose()
+    with closing(sqlite3.connect(database)) as checked:
+        assert checked.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert len(checked.execute("SELECT * FROM used").fetchall()) == 2

@@ -1,9 +1,8 @@
 """Opens a database, and brings it to the schema of this program."""
 
 import json
-import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from imagefactory.core.errors import StoreError
-from imagefactory.store.files import alone
+from imagefactory.store.files import alone, create_database
 from imagefactory.store.schema import REVISION, SEAL
 from imagefactory.store.sealing import KEY, Seal
 
@@ -25,7 +24,7 @@ _PATIENCE: Final = 30  #: seconds that a writer waits for another one
 def open_sqlite(path: Path) -> Engine:
     """An engine on the database in this file, which is made or migrated where needed. `StoreError`."""
     try:
-        _create(path)
+        create_database(path)
         engine = _engine(path)
     except OSError as error:
         msg = f'The database "{path}" cannot be opened: {error.strerror}'
@@ -42,15 +41,6 @@ def open_sqlite(path: Path) -> Engine:
         engine.dispose()
         raise
     return engine
-
-
-def _create(path: Path) -> None:
-    """Make an empty file for the owner alone: templates hold passwords. SQLite's WAL takes its mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A file that exists is not even opened: closing it would drop SQLite's locks in this process.
-    if not path.exists():
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _engine(path: Path) -> Engine:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -29,6 +29,18 @@ def replacing(path: Path, *, mode: int) -> Iterator[BinaryIO]:
             partial.unlink(missing_ok=True)
             raise
     sync_folder(path.parent)
+
+
+def create_database(path: Path) -> None:
+    """Make an empty file of the owner's alone, which SQLite's WAL then takes its mode from.
+
+    A file that exists is not even opened: to close it would drop the locks of all connections that this
+    process has to it, and the next process to end would take the WAL from under them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def sweep(folder: Path) -> None:

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Final, Self
 
 from imagefactory.core.errors import StoreError
+from imagefactory.store.files import create_database
 
 _PATIENCE: Final = 30  #: seconds that a writer waits for another process
 _TABLE: Final = """
@@ -50,8 +51,7 @@ class Nonces:
         """The nonces in this SQLite file, made where needed, while the block runs; `StoreError`."""
         nonces = cls(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
+            create_database(path)
             with closing(nonces._connect()) as database:
                 database.executescript(_TABLE)
         except (sqlite3.Error, OSError) as error:

@@ -1,12 +1,13 @@
 """Opens the database in which the durable engine keeps its jobs."""
 
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from imagefactory.store.files import create_database
 
 _PATIENCE: Final = 30  #: seconds that a writer waits for another one
 
@@ -17,8 +18,7 @@ def open_work(path: Path) -> Engine:
     Its transactions take the write lock with their first change, by the driver's own means: the durable
     engine says BEGIN IMMEDIATE itself where it has to, which a hook would double.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    create_database(path)
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": _PATIENCE, "isolation_level": "IMMEDIATE"},
