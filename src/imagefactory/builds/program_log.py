@@ -17,13 +17,19 @@ log = logging.getLogger(__name__)
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s thread(%(threadName)s) Message: %(message)s"  #: the original's
 
 _SYSTEM_STATE: Final = Path("/var/lib/imagefactory")
-#: libraries that tell too much, and what is heard of them; what the last two say of a request that
-#: they refuse may come from a form with a password in it
+#: libraries that tell too much, and what is heard of them: those of clouds log requests and answers with
+#: the keys in them, and what the last two say of a request that they refuse may come from a form with a
+#: password in it
 _QUIETER: Final = {
     "alembic": logging.WARNING,
+    "boto3": logging.WARNING,
+    "botocore": logging.WARNING,
     "dbos": logging.WARNING,
     "httpcore2": logging.WARNING,
     "httpx2": logging.WARNING,
+    "keystoneauth": logging.WARNING,
+    "keystoneauth1": logging.WARNING,
+    "urllib3": logging.WARNING,
     "oauthlib": logging.ERROR,
     "python_multipart": logging.ERROR,
 }

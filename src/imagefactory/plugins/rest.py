@@ -14,7 +14,8 @@ import httpx2
 from imagefactory import __version__
 from imagefactory.core import markup
 from imagefactory.core.errors import CloudError
-from imagefactory.core.secret import REDACTED, Secret
+from imagefactory.core.secret import Secret
+from imagefactory.plugins.echoes import redacted, sent
 from imagefactory.plugins.retry import Retry, pause_after
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Refusal(Exception):
         super().__init__(f"{answer.status_code}")
         self.status = answer.status_code
         self.retry_after: str | None = answer.headers.get("Retry-After")
-        self.words = _words(answer)
+        self.words = redacted(_words(answer), sent(answer.request))
 
 
 class Unsettled(Exception):
@@ -171,9 +172,7 @@ def _pause(error: Exception) -> float | None:
 def _told(error: Exception, name: str, doing: str, secrets: Collection[Secret]) -> CloudError:
     match error:
         case Refusal():
-            said = error.words
-            for secret in secrets:
-                said = said.replace(secret.reveal(), REDACTED)
+            said = redacted(error.words, secrets)
             hint = (
                 "Check the credentials and what they may do" if error.status in {401, 403} else None
             )

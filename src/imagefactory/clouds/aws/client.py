@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from imagefactory import __version__
 from imagefactory.clouds.aws.identity import Identity
 from imagefactory.core.errors import CloudError
-from imagefactory.core.secret import REDACTED
+from imagefactory.core.secret import Secret
+from imagefactory.plugins.echoes import redacted
 from imagefactory.plugins.retry import Retry, pause_after
 
 if TYPE_CHECKING:
@@ -142,15 +143,15 @@ def connected(
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     faults = (BotoCoreError, ClientError, ResponseParserError)
-    config = _config(place)
+    config, tokens = _config(place), set[Secret]()
     try:
-        session = boto3.Session(
-            botocore_session=_session(identity, place, config), region_name=place.region
-        )
+        known = _session(identity, place, config)
+        known.register("before-send", partial(_note_token, tokens))
+        session = boto3.Session(botocore_session=known, region_name=place.region)
         retry = Retry(faults=faults, pause=_pause, proceed=proceed, seconds=seconds)
         yield Aws(session, config, place, retry)
     except faults as error:
-        raise _refusal(error, identity, place, doing) from error
+        raise _refusal(error, (*identity.secrets, *tokens), identity, place, doing) from None
 
 
 def code_of(error: Exception) -> str:
@@ -231,6 +232,13 @@ def _session(identity: Identity, place: Place, config: "Config") -> Any:
     return session
 
 
+def _note_token(tokens: set[Secret], request: Any, **_more: Any) -> None:
+    """Remember by which token a role's or an instance's keys are valid."""
+    token = request.headers.get("X-Amz-Security-Token")
+    if token:
+        tokens.add(Secret(token.decode() if isinstance(token, bytes) else token))
+
+
 def _pause(error: Exception) -> float | None:
     from botocore import exceptions  # noqa: PLC0415 - an extra
     from botocore.parsers import ResponseParserError  # noqa: PLC0415 - an extra
@@ -255,7 +263,9 @@ def _server_pause(error: Exception) -> float | None:
     return 0.0 if pause is None and code_of(error) in _PASSING else pause
 
 
-def _refusal(error: Exception, identity: Identity, place: Place, doing: str) -> CloudError:
+def _refusal(
+    error: Exception, secrets: Collection[Secret], identity: Identity, place: Place, doing: str
+) -> CloudError:
     from botocore import exceptions  # noqa: PLC0415 - an extra
 
     where, code = place.name, code_of(error)
@@ -268,7 +278,7 @@ def _refusal(error: Exception, identity: Identity, place: Place, doing: str) -> 
             msg = f'{where} does not allow "{identity.access_key}" to {doing}'
             return CloudError(msg, hint=f'Allow the action "{action}" to it')
         case exceptions.ClientError():
-            return CloudError(f"{where} refused to {doing}: {_words(error, identity)}")
+            return CloudError(f"{where} refused to {doing}: {_words(error, secrets)}")
         case exceptions.SSLError():
             msg = f"{where} has a certificate that is not trusted"
             return CloudError(
@@ -282,12 +292,9 @@ def _refusal(error: Exception, identity: Identity, place: Place, doing: str) -> 
             return CloudError(f"{where} could not be asked to {doing}: {type(error).__name__}")
 
 
-def _words(error: Exception, identity: Identity) -> str:
+def _words(error: Exception, secrets: Collection[Secret]) -> str:
     """What a server said, as one line."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
-    said = " ".join(str(response.get("Error", {}).get("Message") or code_of(error)).split()).rstrip(
-        "."
-    )
-    for secret in identity.secrets:
-        said = said.replace(secret.reveal(), REDACTED)
+    told = str(response.get("Error", {}).get("Message") or code_of(error))
+    said = " ".join(redacted(told, secrets).split()).rstrip(".")
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"

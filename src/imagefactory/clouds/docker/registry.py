@@ -15,7 +15,8 @@ import httpx2
 from imagefactory.clouds.docker.documents import MANIFEST
 from imagefactory.clouds.docker.login import DockerLogin
 from imagefactory.core.errors import CloudError
-from imagefactory.core.secret import REDACTED, Secret
+from imagefactory.core.secret import Secret
+from imagefactory.plugins.echoes import redacted, sent
 from imagefactory.plugins.rest import PUSHING
 from imagefactory.plugins.retry import Retry, pause_after
 
@@ -275,9 +276,8 @@ class Registry:
             return CloudError(msg, hint="Check the user, the password and the repository")
         errors = _object(answer).get("errors")
         said = "; ".join(str(one.get("message")) for one in errors or [] if isinstance(one, dict))
-        text = " ".join((said or answer.reason_phrase).split())[:_LONGEST]
-        for secret in self._login.secrets:
-            text = text.replace(secret.reveal(), REDACTED)
+        secrets = (*self._login.secrets, *sent(answer.request))
+        text = " ".join(redacted(said or answer.reason_phrase, secrets).split())[:_LONGEST]
         return CloudError(f"{where} refused to {doing}: {answer.status_code} {text}")
 
 

@@ -21,7 +21,8 @@ from imagefactory.clouds.openstack.login import (
     Token,
 )
 from imagefactory.core.errors import CloudError
-from imagefactory.core.secret import REDACTED
+from imagefactory.core.secret import Secret
+from imagefactory.plugins.echoes import redacted
 from imagefactory.plugins.retry import Retry, pause_after
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def connected(
             retry=retry,
         )
     except exceptions.ClientException as error:
-        raise _refusal(error, login, doing) from error
+        raise _refusal(error, login, doing) from None  # it holds the answer as it came
 
 
 def _auth(login: OpenStackLogin) -> "Auth":
@@ -261,10 +262,17 @@ def _refusal(error: "ClientException", login: OpenStackLogin, doing: str) -> Clo
 def _words(error: Any, login: OpenStackLogin) -> str:
     """What a server said, as one line; Glance says it in HTML, and some proxies repeat the request."""
     text = html.unescape(re.sub(r"<title>.*?</title>|<[^>]*>", " ", error.details or ""))
-    said = " ".join((text if text.strip() else f"{error.http_status} {error.message}").split())
-    for secret in login.secrets:
-        said = said.replace(secret.reveal(), REDACTED)
+    told = text if text.strip() else f"{error.http_status} {error.message}"
+    said = " ".join(redacted(told, (*login.secrets, *_tokens(error))).split())
     return said.rstrip(".") if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+
+
+def _tokens(error: Any) -> Iterator[Secret]:
+    """What the request was authorized by."""
+    request = getattr(error.response, "request", None)
+    token = request.headers.get("X-Auth-Token") if request is not None else None
+    if token:
+        yield Secret(token)
 
 
 def _read(answer: Any, key: str) -> dict[str, Any]:

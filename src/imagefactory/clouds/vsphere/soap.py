@@ -15,8 +15,8 @@ import httpx2
 
 from imagefactory.clouds.vsphere.login import VSphereLogin
 from imagefactory.core.errors import CloudError
-from imagefactory.core.secret import REDACTED
 from imagefactory.plugins import servers
+from imagefactory.plugins.echoes import redacted
 from imagefactory.plugins.rest import FAULTS, PUSHING, Rest
 from imagefactory.plugins.rest import connected as rest_connected
 
@@ -135,9 +135,17 @@ def _understood(action: Callable[[], T], login: VSphereLogin) -> T:
         raise CloudError(msg, hint=hint) from error
     except (OSError, http.client.HTTPException, ExpatError) as error:
         raise httpx2.NetworkError(type(error).__name__) from error
+    except KeyError:  # it looks types up that an answer names
+        msg = f'What answers at "{login.api_url}" does not speak as vSphere does'
+        raise CloudError(msg, hint='Check the "api-url" of the provider') from None
     except vmodl.fault.ManagedObjectNotFound as error:
         raise Gone from error
-    except (vim.fault.InvalidState, vim.fault.DuplicateName, vmodl.fault.NotSupported) as error:
+    except (
+        vim.fault.InvalidState,
+        vim.fault.DuplicateName,
+        vim.fault.FileAlreadyExists,
+        vmodl.fault.NotSupported,
+    ) as error:
         raise Busy from error
     except vim.fault.InvalidLogin:
         msg = f'The server "{login.api_url}" refused the login'
@@ -151,7 +159,5 @@ def said(fault: Any, login: VSphereLogin) -> str:
     """What a fault says, as one line without its full stop."""
     words = getattr(fault, "localizedMessage", None) or getattr(fault, "msg", None)
     kind = type(getattr(fault, "fault", fault)).__name__.rpartition(".")[2]
-    text = " ".join(str(words or kind).split())
-    for secret in login.secrets:
-        text = text.replace(secret.reveal(), REDACTED)
+    text = " ".join(redacted(str(words or kind), login.secrets).split())
     return text.rstrip(".")[:_LONGEST]
