@@ -12,7 +12,7 @@ from imagefactory.builds.factory import Factory, open_factory
 from imagefactory.builds.worker import working_here
 from imagefactory.builds.workshop import Workshop
 from imagefactory.core.config import Config
-from imagefactory.core.images import BaseImage, ProviderImage, Status
+from imagefactory.core.images import BaseImage, ProviderImage, Status, TargetImage
 from imagefactory.core.secret import Secret
 
 MOCK = a_template(system="MockOS_A")
@@ -46,6 +46,20 @@ def test_a_cascade_of_the_installed_mocks_needs_no_other_process(config: Config)
         factory.delete(image.id)
         until(lambda: factory.find(image.id) is None)
     assert not list((config.state / "executors").iterdir())
+
+
+def test_a_target_that_is_its_base_and_nothing_else_is_the_same_file(config: Config) -> None:
+    with open_factory(config, in_process=True) as factory:
+        image = factory.create_target_image(target="local", template=MOCK)
+        until(lambda: factory.image(TargetImage, image.id).settled)
+        base = str(factory.image(TargetImage, image.id).base_image_id)
+        assert factory.body(image.id).samefile(factory.body(base))
+        known = factory.workshop.store.body(image.id)
+        assert known is not None
+        assert known == factory.workshop.store.body(base)
+        factory.delete(base)
+        until(lambda: factory.find(base) is None)
+        assert factory.workshop.bodies.measure(image.id) == known
 
 
 def test_what_is_not_done_at_the_end_is_cancelled(config: Config) -> None:

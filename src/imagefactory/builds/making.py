@@ -23,6 +23,7 @@ from imagefactory.core.template import Template, parse, require_root_password
 from imagefactory.engine.command import Cancellation, Tools
 from imagefactory.engine.installer.debian import wants_installer
 from imagefactory.engine.plan import Build, Other, Plan, execute, names
+from imagefactory.store.rows import Body
 
 LIVES: Final = 5  #: attempts that may end with the death of the process
 _ICICLE: Final = "icicle.xml"
@@ -198,12 +199,22 @@ class Making:
             build.report(99, "Sealing the image")
             found = None if recall is None else recall.body()
             bodies = self.workshop.bodies
+            self.scratch.drop_source()
+            found = found or self._inherited(build)
             body = found or bodies.seal(build.id, build.disk, known=measuring.result())
             if recall is not None and found is None:
                 recall.keep(body)
             self.workshop.store.keep_body(build.id, body)
 
         self.record("seal", seal)
+
+    def _inherited(self, build: Build) -> Body | None:
+        """The parent's body, where the disk is that and nothing else: its digest is known."""
+        parent = self._parent()
+        known = None if parent is None else self.workshop.store.body(parent.id)
+        if parent is None or known is None:
+            return None
+        return known if self.workshop.bodies.inherit(parent.id, build.id, build.disk) else None
 
     def _outcome(self, build: Build) -> Outcome:
         icicle, parent = build.artifacts / _ICICLE, self._parent()

@@ -83,6 +83,10 @@ class Scratch:
             unfinished.replace(source)
         return source
 
+    def drop_source(self) -> None:
+        """Let a disk that is the source under another name have that name alone."""
+        (self.folder / _SOURCE).unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Remove the folder with all that inner users own in it; what is gone is no error."""
         try:

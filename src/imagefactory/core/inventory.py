@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from imagefactory.core.errors import StoreError
@@ -55,4 +55,5 @@ class Inventory:
 
 
 def _brief(entry: Entry) -> str:
-    return json.dumps({key: value for key, value in asdict(entry).items() if value is not None})
+    # `asdict` copies each value, which of 30,000 files takes longer than all the rest.
+    return json.dumps({key: value for key, value in vars(entry).items() if value is not None})

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from imagefactory.core.bill import Bill, Installed, Supplier
@@ -159,6 +160,7 @@ def _file(bill: Bill, path: str) -> Element:
     }
 
 
+@lru_cache(maxsize=1 << 16)  # asked of each file twice, and of most again for the next target
 def _file_id(path: str) -> str:
     name = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()
     return f"SPDXRef-File-{name[:20]}"

@@ -15,9 +15,12 @@ from imagefactory.engine.fetch import PATIENT, Fetcher, Patience, http_client
 from imagefactory.engine.mirrors import rewrite, shown
 from imagefactory.engine.objects import Objects, demand_room, room_at
 from imagefactory.engine.plan import Build
-from imagefactory.engine.threads import Stop, side_by_side
+from imagefactory.engine.threads import Asking, Stop, side_by_side
 
 THREADS: Final = 6
+
+#: Targets of one base begin together, with the same packages.
+_HELD: Final[Asking[Path, bool]] = Asking()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,14 @@ def download(
     objects = objects_of(build)
     objects.folder.mkdir(parents=True, exist_ok=True)
     objects.folder.chmod(0o755)
-    missing = [file for file in _distinct(wanted) if not objects.holds(file.sha256)]
+    check = build.tools.cancellation.check
+    missing = [
+        file
+        for file in _distinct(wanted)
+        if not _HELD.ask(
+            objects.path(file.sha256), partial(objects.holds, file.sha256), check=check
+        )
+    ]
     if not missing:
         return 0
     size = sum(file.size for file in missing)

@@ -144,12 +144,7 @@ class Bodies:
         """
         if self.plain:
             self._check(source, checksum)
-            self.path(id).unlink(missing_ok=True)
-            try:
-                self.path(id).hardlink_to(self.path(source))
-            except FileNotFoundError:
-                raise _no_image(source) from None
-            sync_folder(self.folder)
+            self._link(source, id)
             return
         with self._locked():
             recipe = self._recipe(source)
@@ -157,6 +152,24 @@ class Bodies:
                 raise _no_image(source)
             with replacing(self._named(id, "recipe"), mode=_MODE) as written:
                 written.write(recipe.dumps())
+
+    def inherit(self, source: str, id: str, disk: Path) -> bool:
+        """Give an image the body of another one, if that is the very file `disk`; whether it is."""
+        try:
+            if not self.plain or not self.path(source).samefile(disk):
+                return False
+        except FileNotFoundError:
+            return False
+        self._link(source, id)
+        return True
+
+    def _link(self, source: str, id: str) -> None:
+        self.path(id).unlink(missing_ok=True)
+        try:
+            self.path(id).hardlink_to(self.path(source))
+        except FileNotFoundError:
+            raise _no_image(source) from None
+        sync_folder(self.folder)
 
     def copy(self, source: str, target: Path, *, checksum: int | None) -> None:
         """Write the body of an image into a new file; `NotFound` without one, `StoreError` if damaged."""

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,35 @@ def test_a_raw_copy_is_equal_and_sparse(disk: Path, tmp_path: Path) -> None:
     assert build.disk.read_bytes() == disk.read_bytes()
     assert build.disk.stat().st_blocks * 512 < 8 << 20
     assert build.notes() == {"format": "raw", "virtual_size": SIZE}
+
+
+@pytest.mark.parametrize("name", ["raw", "vhd"])
+def test_a_disk_that_is_a_builds_own_is_not_copied(
+    disk: Path, tmp_path: Path, name: FormatName
+) -> None:
+    copied = a_build(tmp_path / "copied", source=disk)
+    Convert(format=name).run(copied)
+    build = a_build(tmp_path / "own")
+    own = build.scratch / "source"
+    shutil.copyfile(disk, own)
+    build = replace(build, source=own)
+    for _life in range(2):  # one that is killed is followed by another
+        Convert(format=name).run(build)
+        assert build.disk.samefile(own)
+        assert build.disk.read_bytes() == copied.disk.read_bytes()
+        assert build.notes() == copied.notes()
+
+
+def test_the_body_of_another_image_is_not_written_to(disk: Path, tmp_path: Path) -> None:
+    before = disk.read_bytes()
+    build = a_build(tmp_path / "target")
+    linked = build.scratch / "source"
+    linked.hardlink_to(disk)
+    build = replace(build, source=linked)
+    Convert(format="vhd").run(build)
+    assert disk.read_bytes() == before
+    Convert(format="raw").run(build)
+    assert build.disk.samefile(disk)
 
 
 def test_a_qcow2_base_becomes_raw_again(disk: Path, tmp_path: Path) -> None:

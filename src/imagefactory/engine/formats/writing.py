@@ -61,7 +61,7 @@ def write(
             _qemu_img(source, target, to="qcow2", options=options, tools=tools, percent=percent)
         case (("raw" | "vhd" as name), "none"):
             _write_raw(source, target, tools=tools, percent=percent)
-            _lengthen(target, length, footed=name == "vhd")
+            lengthen(target, length, footed=name == "vhd")
         case _:
             with _raw(source, scratch, tools) as raw:
                 spans = _write_framed(raw, target, output, tools=tools, percent=percent)
@@ -90,7 +90,8 @@ def _write_raw(source: Disk, target: Path, *, tools: Tools, percent: Percent) ->
         _qemu_img(source, target, to="raw", options=(), tools=tools, percent=percent)
 
 
-def _lengthen(target: Path, length: int, *, footed: bool) -> None:
+def lengthen(target: Path, length: int, *, footed: bool) -> None:
+    """Make a raw disk this long, with the footer of a fixed VHD behind it where it is `footed`."""
     with target.open("r+b") as file:
         file.truncate(length)
         if footed:
