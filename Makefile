@@ -12,10 +12,10 @@ run: setup ## build, boot and push examples/debian.tdl; ONCE=1 stops afterwards
 	@.venv/bin/python -m imagefactory.cli.demo $(if $(ONCE),--once)
 
 test: .setup-test check ## everything that this machine can run
-	@.venv/bin/pytest -rs -m "not slow"
+	@.venv/bin/pytest -rs -n 2  -m "not slow"
 
 test-fast: check ## what needs no root, network or QEMU
-	@.venv/bin/pytest -rs -m "not integration and not slow"
+	@.venv/bin/pytest -rs -n 2 -m "not integration and not slow"
 
 test-slow: .setup-test .setup-foreign ## what takes minutes each
 	@.venv/bin/pytest -rs -m slow

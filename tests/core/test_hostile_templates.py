@@ -33,7 +33,7 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - start < seconds
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.text(), st.lists(FRAGMENTS, max_size=12).map("".join), st.binary()))
 def test_nothing_but_a_template_error_comes_out(document: str | bytes) -> None:
     with suppress(TemplateError):
@@ -42,7 +42,7 @@ def test_nothing_but_a_template_error_comes_out(document: str | bytes) -> None:
         redacted(document)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=3))
 def test_a_damaged_template_is_read_or_refused(where: int, damage: bytes) -> None:
     whole = MINIMAL.format("<disk><size>4GiB</size></disk>").encode()

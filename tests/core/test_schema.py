@@ -114,7 +114,7 @@ def mutated(document: bytes, changes: list[tuple[int, Mutation]]) -> bytes:
     return etree.tostring(root, encoding="utf-8")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(DOCUMENTS), CHANGES)
 def test_explanations_and_libxml2_agree(
     document: bytes, changes: list[tuple[int, Mutation]]
@@ -124,7 +124,7 @@ def test_explanations_and_libxml2_agree(
     assert (not list(explain(root, Grammar.of(GRAMMAR)))) == valid
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(DOCUMENTS), CHANGES)
 def test_a_mutated_template_is_read_or_refused_with_lines(
     document: bytes, changes: list[tuple[int, Mutation]]

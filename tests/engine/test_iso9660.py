@@ -81,7 +81,7 @@ def test_joliet_names_are_read_where_there_is_no_rock_ridge(tree: Path) -> None:
     assert whole(volume, volume.find("many/file-77")) == b"77"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(content=st.dictionaries(NAMES, st.binary(max_size=5000), min_size=1, max_size=5))
 def test_any_folder_reads_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, bytes]
@@ -95,7 +95,7 @@ def test_any_folder_reads_as_it_was_written(
     assert found == content
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_broken_image_is_refused_or_read_and_never_worse(
     small: bytes, data: st.DataObject

@@ -223,9 +223,7 @@ def test_removing_is_done_once_or_twice(bodies: Bodies, tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3 * MIB)), max_size=6))
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_any_sequence_of_data_and_holes_is_copied(
     tmp_path: Path, parts: list[tuple[bool, int]]
 ) -> None:

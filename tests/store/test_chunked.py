@@ -75,9 +75,7 @@ SPAN = st.builds(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(PIECE), size=st.integers(0, 22 * CLUSTER), hints=st.lists(SPAN))
 def test_any_body_reads_back_whatever_the_hints(
     bodies: Bodies,

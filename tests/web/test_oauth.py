@@ -196,9 +196,7 @@ def test_other_headers_are_refused(api: Api, header: str) -> None:
 
 
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0")))
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_header_is_refused(api: Api, header: str) -> None:
     sent = {b"Authorization": b"OAuth " + header.encode("latin-1")}
     assert_refused(api.http.get(BASES, headers=sent))
@@ -251,9 +249,17 @@ def test_all_refusals_take_the_same_time(api: Api) -> None:
         signed(BASES, client=client)
         for client in (Client("nobody", "x"), Client(KEY, "wrong"), stale, future)
     ]
-    quickest = [min(seconds_of_refusal(api, headers) for _ in range(3)) for headers in wrongs]
-    assert min(quickest) >= 0.1
-    assert max(quickest) < 0.15, quickest
+    waits = [seconds_of_refusals(api, headers) for headers in wrongs]
+    assert min(map(min, waits)) >= 0.1
+    assert max(map(min, waits)) < 0.15, waits
+
+
+def seconds_of_refusals(api: Api, headers: dict[str, str]) -> list[float]:
+    """How long refusals took: at least three, and more where the machine has other work as well."""
+    waits = [seconds_of_refusal(api, headers) for _ in range(3)]
+    while min(waits) >= 0.15 and len(waits) < 30:
+        waits.append(seconds_of_refusal(api, headers))
+    return waits
 
 
 def seconds_of_refusal(api: Api, headers: dict[str, str]) -> float:

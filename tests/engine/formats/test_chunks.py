@@ -100,9 +100,7 @@ def qemu_img(*words: str | Path) -> str:
     return run("qemu-img", *words)
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(PIECE, max_size=6), sectors=st.integers(1, 800 * CLUSTER // 512))
 def test_every_format_holds_the_same_disk(
     tmp_path: Path, pieces: list[tuple[int, int, str]], sectors: int
