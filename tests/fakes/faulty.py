@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -174,6 +175,14 @@ class Faulty:
             _Exchange(client, address, self, front)
 
 
+def _unverified() -> ssl.SSLContext:
+    """Test servers have made their certificates themselves."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 @contextmanager
 def faulty_line() -> Iterator[Faulty]:
     """A proxy without a server, as long as the block runs."""
@@ -221,7 +230,12 @@ class _Exchange(BaseHTTPRequestHandler):
     @contextmanager
     def _forwarded(self, body: Iterable[bytes]) -> Iterator[http.client.HTTPResponse]:
         """The server's answer."""
-        server = http.client.HTTPConnection(self._server.netloc, timeout=_LIMIT)
+        if self._server.scheme == "https":
+            server: http.client.HTTPConnection = http.client.HTTPSConnection(
+                self._server.netloc, timeout=_LIMIT, context=_unverified()
+            )
+        else:
+            server = http.client.HTTPConnection(self._server.netloc, timeout=_LIMIT)
         try:
             server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             chunked = "chunked" in self.headers.get("Transfer-Encoding", "")

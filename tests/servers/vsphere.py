@@ -30,6 +30,12 @@ class VCenter:
     """A simulated vCenter that runs."""
 
     url: str
+    uploads: Path  #: a file for each lease that a whole disk came under
+
+    def uploaded(self) -> bytes:
+        """The disk that came last."""
+        files = sorted(self.uploads.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+        return files[-1].read_bytes()
 
 
 @contextmanager
@@ -38,11 +44,12 @@ def running(state: Path) -> Iterator[VCenter]:
     program = _program()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    log = state / "vcsim.out"
+    log, uploads = state / "vcsim.out", state / "uploads"
+    uploads.mkdir()
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            [program, f"127.0.0.1:{port}", f"{USER}:{PASSWORD}"],
+            [program, f"127.0.0.1:{port}", f"{USER}:{PASSWORD}", uploads],
             cwd=state,
             env={**os.environ, "TMPDIR": str(state)},  # its datastores
             stdin=subprocess.DEVNULL,
@@ -52,7 +59,7 @@ def running(state: Path) -> Iterator[VCenter]:
     ):
         try:
             _await(port, process, log)
-            yield VCenter(url=f"https://127.0.0.1:{port}/sdk")
+            yield VCenter(url=f"https://127.0.0.1:{port}/sdk", uploads=uploads)
         finally:
             process.kill()
 

@@ -103,15 +103,20 @@ def connected(
         instance = library.vim.ServiceInstance("ServiceInstance", stub)
         try:
             service = replace(service, content=service.ask(instance.RetrieveContent))
-            manager = service.content.sessionManager
-            password = login.password.reveal()
-            service.ask(lambda: manager.Login(userName=login.username, password=password))
+            service.ask(lambda: _log_in(service, login))
             try:
                 yield service
             finally:
                 _leave(service)
         finally:
             stub.DropConnections()
+
+
+def _log_in(service: Service, login: VSphereLogin) -> None:
+    """Begin a session, a new one each time: into one that a lost answer has begun there is no login."""
+    service.stub.cookie = ""
+    manager = service.content.sessionManager
+    manager.Login(userName=login.username, password=login.password.reveal())
 
 
 def _leave(service: Service) -> None:
