@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.bootable import boot_sector
 from imagefactory.cli.main import main
 from imagefactory.core.errors import BootError
 from imagefactory.engine.boot.accelerator import PROGRAM, Emulator, find_emulator, runs
@@ -43,17 +44,8 @@ boot(Boot(disk=disk, memory=99 << 20), tools=tools, emulator=emulator, scratch=s
 
 def a_disk(folder: Path, text: str) -> Path:
     """A raw disk whose boot sector writes a text through the BIOS, and stops."""
-    code = bytes.fromhex(
-        "31c0 8ed8"  #       xor ax, ax; mov ds, ax
-        "be187c"  #          mov si, 0x7c18
-        "ac 84c0 7409"  #    lodsb; test al, al; jz 0x7c15
-        "b40e bb0700 cd10"  # mov ah, 0x0e; mov bx, 7; int 0x10
-        "ebf2"  #            jmp 0x7c07
-        "f4 ebfd"  #         hlt; jmp 0x7c15
-    )
-    sector = (code + text.encode() + b"\0").ljust(510, b"\0") + b"\x55\xaa"
     disk = folder / "disk.raw"
-    disk.write_bytes(sector.ljust(1 << 20, b"\0"))
+    disk.write_bytes(boot_sector(text).ljust(1 << 20, b"\0"))
     return disk
 
 

@@ -19,6 +19,7 @@ from lxml import etree
 
 from contract import TOKEN, PushContract, made_with, template
 from fakes.arm import CLIENT, IMAGES, SECRET, TENANT, VERSIONS, FakeArm, resource_manager
+from fakes.bootable import boot_sector, comes_up
 from fakes.build import Told, a_build
 from fakes.faulty import Fault, Faulty, faulty_line
 from fault_contract import FaultContract
@@ -157,7 +158,7 @@ def raw_disk(folder: Path) -> Path:
     raw = folder / "raw"
     with raw.open("wb") as file:
         file.truncate((64 << 20) + 512)
-        file.write(b"\xeb\x63\x90" + bytes(range(1, 256)) * 8000)
+        file.write(boot_sector() + bytes(range(1, 256)) * 8000)
         file.seek(50 << 20)
         file.write(b"end" * 1000)
     return raw
@@ -196,6 +197,7 @@ def test_what_comes_down_is_what_went_up_and_only_the_full_parts_went(
         pytest.skip("qemu-img is not installed (qemu-utils)")
     files = [downloaded, tmp_path / "raw"]
     subprocess.run(["qemu-img", "compare", "-f", "vpc", "-F", "raw", *files], check=True)
+    assert comes_up(downloaded, tmp_path)
 
 
 def test_a_gallery_gets_a_version(place: Place, image: ProviderImage, disk: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 import pytest
 
 from contract import TOKEN, PushContract, made_with, template
+from fakes.bootable import boot_sector, comes_up
 from fakes.build import Told
 from fakes.faulty import Faulty, faulty_line
 from fault_contract import FaultContract
@@ -131,7 +132,7 @@ def disk(tmp_path: Path) -> Path:
     path = tmp_path / "disk.body"
     with path.open("wb") as file:
         file.truncate((60 << 20) + 4096)
-        file.write(b"\xeb\x63\x90" + os.urandom(20 << 20))
+        file.write(boot_sector() + os.urandom(20 << 20))
         file.seek(-4096, os.SEEK_END)
         file.write(os.urandom(4096))
     return path
@@ -142,7 +143,7 @@ def blocks_sent(faulty: Faulty) -> int:
 
 
 def test_an_ami_is_one_for_current_machines(
-    aws: AwsServer, cloud: EC2, image: ProviderImage, disk: Path
+    aws: AwsServer, cloud: EC2, image: ProviderImage, disk: Path, tmp_path: Path
 ) -> None:
     login = login_to(cloud, aws, share=f"{FRIEND}, 1111-2222-3333", tags={"team": "web"})
     pushed = cloud.push(image, disk, login, Told())
@@ -171,8 +172,10 @@ def test_an_ami_is_one_for_current_machines(
         ImageId=pushed.identifier, Attribute="launchPermission"
     )["LaunchPermissions"]
     assert {permission["UserId"] for permission in shared} == {FRIEND, "111122223333"}
-    size = disk.stat().st_size
-    assert held(aws, pushed, size) == disk.read_bytes()
+    read_back = tmp_path / "read-back"
+    read_back.write_bytes(held(aws, pushed, disk.stat().st_size))
+    assert read_back.read_bytes() == disk.read_bytes()
+    assert comes_up(read_back, tmp_path)
 
 
 def test_only_blocks_that_hold_something_are_sent(

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from contract import TOKEN, PushContract, made_with, template
+from fakes.bootable import boot_sector, comes_up
 from fakes.build import Told, a_build
 from fakes.faulty import Fault, Faulty, faulty_line
 from fakes.gce import EMAIL, FakeGce, compute_engine, new_key, pem
@@ -104,7 +105,7 @@ def raw_disk(folder: Path, *, size: int = 20 << 20) -> Path:
     raw = folder / "raw"
     with raw.open("wb") as file:
         file.truncate(size)
-        file.write(b"\xeb\x63\x90")
+        file.write(boot_sector())
         file.seek(1 << 20)
         noise = hashlib.shake_256(b"seed").digest(size // 2)
         file.write(noise)
@@ -185,6 +186,8 @@ def test_google_gets_what_was_made_and_keeps_no_object(
         content = archive.extractfile(member)
         assert content is not None
         assert content.read(20 << 20) == (tmp_path / "raw").read_bytes()
+        archive.extract(member, tmp_path, filter="data")
+    assert comes_up(tmp_path / "disk.raw", tmp_path)
 
 
 def test_parameters_name_object_image_and_family(place: Place, disk: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from contract import TOKEN, PushContract, made_with, template
+from fakes.bootable import boot_sector, comes_up
 from fakes.build import Told, a_build
 from fakes.faulty import Faulty
 from fakes.proxy import Line, line_to
@@ -118,7 +119,7 @@ def disk(tmp_path: Path, cloud: OpenStack) -> Path:
     base = tmp_path / "base.body"
     with base.open("wb") as file:
         file.truncate((2 << 30) + 512)
-        file.write(b"\xeb\x63\x90" + os.urandom(12 << 20))
+        file.write(boot_sector() + os.urandom(12 << 20))
     build = a_build(tmp_path, source=base)
     for step in cloud.plan_target(template(), Parameters({})):
         step.run(build)
@@ -164,6 +165,7 @@ def test_what_comes_down_is_what_went_up(
     downloaded.write_bytes(glance.session().get(f"{url}/file").content)
     assert downloaded.read_bytes() == disk.read_bytes()
     subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", downloaded], check=True)
+    assert comes_up(downloaded, tmp_path)
 
 
 def test_an_application_credential_is_enough(

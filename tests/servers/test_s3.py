@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from contract import TOKEN, PushContract, made_with, template
+from fakes.bootable import boot_sector, comes_up
 from fakes.build import Told
 from fakes.faulty import Faulty, faulty_line
 from fault_contract import FaultContract
@@ -56,7 +57,7 @@ def image() -> ProviderImage:
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
     path = tmp_path / "disk.body"
-    path.write_bytes(b"\xeb\x63\x90" + bytes(range(256)) * (20 << 12))
+    path.write_bytes(boot_sector() + bytes(range(256)) * (20 << 12))
     return path
 
 
@@ -109,13 +110,16 @@ def content(server: S3Server, pushed: Pushed) -> bytes:
 
 
 def test_what_comes_down_is_what_went_up(
-    server: S3Server, cloud: S3, image: ProviderImage, disk: Path
+    server: S3Server, cloud: S3, image: ProviderImage, disk: Path, tmp_path: Path
 ) -> None:
     login = login_to(cloud, server, prefix="nightly/")
     pushed = cloud.push(image, disk, login, Told())
     key = f"nightly/{image.id}/web-server.raw"
     assert pushed == Pushed(identifier=f"s3://{BUCKET}/{key}", account=ACCESS_KEY)
-    assert content(server, pushed) == disk.read_bytes()
+    read_back = tmp_path / "read-back"
+    read_back.write_bytes(content(server, pushed))
+    assert read_back.read_bytes() == disk.read_bytes()
+    assert comes_up(read_back, tmp_path)
     metadata = server.client().head_object(Bucket=BUCKET, Key=key)["Metadata"]
     assert metadata["imagefactory-token"] == image.id
 
