@@ -163,6 +163,25 @@ def test_two_plugins_for_one_target_stop_the_start() -> None:
         load(Config(), discover=only(CLOUD, here("Rival")))
 
 
+def test_clouds_are_made_when_one_is_asked_for() -> None:
+    discover = only(OS, CLOUD, here("Fragile"))
+    looked: list[str] = []
+
+    def watched(group: str) -> Iterable[EntryPoint]:
+        looked.append(group)
+        return discover(group)
+
+    registry = load(Config(), discover=watched, when_asked=True)
+    assert registry.system("MockOS_A", "3", "s390x").info.id == "MockOS"
+    assert looked == [SYSTEMS]
+    assert registry.infos() == load(Config(), discover=discover).infos()
+    assert registry.cloud("mock") is registry.cloud("mock")
+    assert looked == [SYSTEMS, CLOUDS]
+    rivals = load(Config(), discover=only(CLOUD, here("Rival")), when_asked=True)
+    with pytest.raises(ConfigError, match="both serve the target"):
+        rivals.cloud("mock")
+
+
 def test_two_plugins_with_one_id_stop_the_start() -> None:
     with pytest.raises(ConfigError, match='Namesake" both have the id "MockCloud"'):
         load(Config(), discover=only(CLOUD, here("Namesake")))

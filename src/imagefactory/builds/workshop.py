@@ -45,7 +45,7 @@ class Workshop:
         With `private_to`, jobs handed in are for the executor of that name alone. The plugins are the
         installed ones, unless others are given.
         """
-        plugins = plugins or registry.load(config)
+        plugins = plugins or registry.load(config, when_asked=private_to is not None)
         content = inclusions(config)
         callback_networks = networks(config)
         store = Store.open(config.state / "imagefactory.db")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from imagefactory.core.errors import RequestError
@@ -48,8 +48,8 @@ class Lock:
 
     def dumps(self) -> str:
         """The lock as readable, diffable JSON."""
-        packages = [asdict(package) for package in sorted(self.packages)]
-        head = {key: value for key, value in asdict(self).items() if key != "packages"}
+        packages = [vars(package) for package in sorted(self.packages)]
+        head = {key: value for key, value in vars(self).items() if key != "packages"}
         return json.dumps({"format": FORMAT, **head, "packages": packages}, indent=1) + "\n"
 
     @classmethod

@@ -1,6 +1,7 @@
 """Which plugin serves which target, found through the entry points of installed packages."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -88,22 +89,47 @@ def installed(group: str) -> Iterable[metadata.EntryPoint]:
     return sorted(metadata.entry_points(group=group), key=lambda entry: (entry.name, entry.value))
 
 
-def load(config: Config, *, discover: Discover = installed) -> Registry:
+def load(config: Config, *, discover: Discover = installed, when_asked: bool = False) -> Registry:
     """All installed plugins, each made with the configuration.
 
     One that cannot be imported is listed with its error. `ConfigError` when two serve one target or
-    bear one id, since which of them works would be chance.
+    bear one id, since which of them works would be chance. With `when_asked`, the clouds are imported when
+    somebody asks for one: a base image needs none, and they take a fifth of a second.
     """
     failures: list[Failure] = []
-    registry = Registry(
-        systems=_made(discover(SYSTEMS), config, failures),
-        clouds=_made(discover(CLOUDS), config, failures),
-        failures=failures,
-    )
-    both: list[Plugin] = [*registry.systems, *registry.clouds]
-    _refuse_shared("serve the target", both, of=_rows)
-    _refuse_shared("have the id", both, of=lambda plugin: [(plugin.info.id,)])
-    return registry
+    systems = _made(discover(SYSTEMS), config, failures)
+
+    def clouds() -> Sequence[Any]:
+        made = _made(discover(CLOUDS), config, failures)
+        both: list[Plugin] = [*systems, *made]
+        _refuse_shared("serve the target", both, of=_rows)
+        _refuse_shared("have the id", both, of=lambda plugin: [(plugin.info.id,)])
+        return made
+
+    later = _Later(clouds)
+    return Registry(systems=systems, clouds=later if when_asked else later[:], failures=failures)
+
+
+class _Later(Sequence[Any]):
+    """Plugins that are made when they are first looked at."""
+
+    def __init__(self, make: Callable[[], Sequence[Any]]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: Sequence[Any] | None = None
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._plugins[index]
+
+    def __len__(self) -> int:
+        return len(self._plugins)
+
+    @property
+    def _plugins(self) -> Sequence[Any]:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
 
 
 def _made(
