@@ -1,6 +1,7 @@
 """Measures what is named, or all of it: `python -m benchmarks [--runs N] [PART…]`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -27,6 +28,8 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := [part for part in options.parts if part not in _PARTS]:
         parser.error(f'"{unknown[0]}" is no part; there are {", ".join(_PARTS)}')
+    # What is installed has its bytecode beside it, and is not compiled at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     failed = False
     for part in options.parts or _PARTS:
         try:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from imagefactory.core.errors import Cancelled
-from imagefactory.engine.threads import Asking
+from imagefactory.engine.threads import Asking, Turns
 
 
 def patient() -> None:
@@ -70,3 +70,27 @@ def test_who_waits_can_be_cancelled() -> None:
             asking.ask("key", slow, check=stop)
         go.set()
         assert first.result(10) == 1
+
+
+def test_turns_are_taken_one_after_another_and_waiting_for_one_can_be_cancelled() -> None:
+    turns, at_once, most = Turns(), [0], [0]
+
+    def stop() -> None:
+        raise Cancelled("The build was cancelled")
+
+    def take() -> None:
+        with turns.wait(check=patient):
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+            time.sleep(0.02)
+            at_once[0] -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        for turn in [pool.submit(take) for _ in range(4)]:
+            turn.result(10)
+    assert most == [1]
+    with turns.wait(check=patient), ThreadPoolExecutor(1) as pool:
+        late = pool.submit(lambda: turns.wait(check=stop).__enter__())
+        with pytest.raises(Cancelled):
+            late.result(10)
+    take()

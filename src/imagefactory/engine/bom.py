@@ -13,10 +13,12 @@ from imagefactory.engine.packages.deb822 import Stanza, stanzas
 from imagefactory.engine.packages.dpkg_installed import read_installed
 from imagefactory.engine.packages.locked import read_lock
 from imagefactory.engine.plan import Build, Step
+from imagefactory.engine.threads import Turns
 from imagefactory.engine.tree import Tree
 
 NAME: Final = "icicle.xml"
 _STATUS: Final = "/var/lib/dpkg/status"
+_TURNS: Final = Turns()
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -72,8 +74,9 @@ class DescribePackages(Step):
         text = self._icicle(build) if self.enabled else DISABLED
         write_atomically(build.artifacts / NAME, text)
         lock = read_lock(build)
-        packages = read_installed(Tree.load(build), lock)
-        write_bills(build, packages, lock=lock, files=write_inventory(build))
+        with _TURNS.wait(check=build.tools.cancellation.check):
+            packages = read_installed(Tree.load(build), lock)
+            write_bills(build, packages, lock=lock, files=write_inventory(build))
 
     def _icicle(self, build: Build) -> str:
         tree = Tree.load(build)
@@ -112,8 +115,9 @@ class DescribeRpmPackages(Step):
         text = self._icicle(build) if self.enabled else DISABLED
         write_atomically(build.artifacts / NAME, text)
         lock = read_lock(build)
-        packages = rpm_installed.read_installed(Tree.load(build), lock)
-        write_bills(build, packages, lock=lock, files=write_inventory(build))
+        with _TURNS.wait(check=build.tools.cancellation.check):
+            packages = rpm_installed.read_installed(Tree.load(build), lock)
+            write_bills(build, packages, lock=lock, files=write_inventory(build))
 
     def _icicle(self, build: Build) -> str:
         tree = Tree.load(build)

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -69,6 +70,23 @@ def side_by_side(
     finally:
         stop.request()
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Turns:
+    """Lets one thread at a time do what needs much memory, and the interpreter for itself anyway."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def wait(self, *, check: Callable[[], None]) -> Iterator[None]:
+        """This thread's turn; `check` raises when waiting is to end."""
+        while not self._lock.acquire(timeout=TICK):
+            check()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
 
 class Asking(Generic[K, T]):
