@@ -142,7 +142,7 @@ def test_a_target_image_that_is_refused(
         (
             {"template": a_template(), "parameters": {"snapshot": "yes"}},
             RequestError,
-            "No plugin offers snapshot-style builds",
+            'The target "fake" offers no snapshot-style builds',
         ),
         (
             {"provider": "no such", "template": a_template()},

@@ -15,6 +15,7 @@ from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
 from imagefactory.engine.formats.convert import Convert
+from imagefactory.plugins.contract import Snapshots
 
 
 class TestMockCloud(CloudContract[MockLogin]):
@@ -48,3 +49,11 @@ class TestMockCloud(CloudContract[MockLogin]):
         assert pushed.account == "mock_user"
         plugin.delete(pushed.identifier, login)
         plugin.delete(pushed.identifier, login)
+
+    def test_it_builds_images_itself_too(self, plugin: MockCloud) -> None:
+        assert isinstance(plugin, Snapshots)
+        login = plugin.login("anything", Secret("<anything"))
+        image = ProviderImage(id=TOKEN, provider="anything", target="mock")
+        pushed = plugin.snapshot(image, self.template, login, Told())
+        assert uuid.UUID(pushed.identifier).version == 4
+        assert pushed.account == "mock_user"

@@ -351,22 +351,54 @@ def test_images_are_found_by_the_labels_of_their_request(api: Api) -> None:
     assert made["parameters"]["labels"] == {"team": "web", "stage": "5"}
 
 
-def test_a_snapshot_is_refused_where_no_cloud_makes_one(api: Api) -> None:
-    fields = {
-        "target": "mock",
-        "provider": "p",
-        "credentials": "c",
-        "parameters": {"snapshot": True},
-    }
-    for more, sentence in (
-        ({"template": TDL}, "No plugin offers snapshot-style builds"),
+def snapshot(api: Api, target: str, **fields: Any) -> tuple[int, str]:
+    asked = {"target": target, "provider": "p", "credentials": "c", **fields}
+    asked["parameters"] = {"snapshot": "yes", **fields.get("parameters", {})}
+    return post(api, "/provider_images", "provider_image", **asked)
+
+
+def test_a_provider_that_builds_itself_needs_no_other_images(api: Api) -> None:
+    """The original's snapshot-style build."""
+    image = api.built(
+        "/provider_images", "provider_image", target="mock", provider="p", credentials="c",
+        template=TDL, parameters={"snapshot": True},
+    )  # fmt: skip
+    assert (image["status"], image["target_image"]) == ("COMPLETE", None)
+    assert image["provider_account_identifier"] == "mock_user"
+    assert image["template"] == TDL
+    assert len(api.shop.factory.images()) == 1
+    assert api.http.delete(f"{ROOT}/provider_images/{image['id']}").status_code == 204
+    api.shop.work()
+    assert api.shop.factory.images() == ()
+
+
+def test_a_snapshot_is_refused_where_it_cannot_be_made(api: Api) -> None:
+    for target, fields, sentence in (
+        ("local", {"template": TDL, "provider": "local"}, 'The target "local" offers no snapshot-style builds'),
+        ("mock", {"target_image_id": "x"}, "Must specify a template when requesting a snapshot-style build"),
+        ("mock", {"template": "<a/>", "parameters": {"strict": True}}, "Template is not a TDL document"),
         (
-            {"target_image_id": "x"},
-            "Must specify a template when requesting a snapshot-style build",
+            "mock", {"template": TDL, "target_image_id": "x"},
+            "Must specify either a template or a TargetImage ID, not both",
         ),
-    ):
-        answer = api.http.post(f"{ROOT}/provider_images", json={"provider_image": fields | more})
-        assert (answer.status_code, answer.text.partition(". ")[0]) == (400, sentence)
-    fields["parameters"] = {"snapshot": False}
-    made = api.post("/provider_images", "provider_image", template=TDL, **fields)
+    ):  # fmt: skip
+        status, text = snapshot(api, target, **fields)
+        assert (status, text.partition(". ")[0]) == (400, sentence)
+    assert api.shop.factory.images() == ()
+
+
+def test_a_snapshot_of_a_bad_template_is_taken_and_fails(api: Api) -> None:
+    image = api.built(
+        "/provider_images", "provider_image", target="mock", provider="p", credentials="c",
+        template="<a/>", parameters={"snapshot": True},
+    )  # fmt: skip
+    assert image["status"] == "FAILED"
+
+
+def test_a_snapshot_that_is_not_wanted_is_none(api: Api) -> None:
+    made = api.post(
+        "/provider_images", "provider_image", target="mock", provider="p", credentials="c",
+        template=TDL, parameters={"snapshot": False},
+    )  # fmt: skip
     assert made["parameters"] == {"snapshot": False}
+    assert made["target_image_id"]

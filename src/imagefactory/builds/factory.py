@@ -102,24 +102,27 @@ class Factory:
         where, secret, kind = requests.provider_keys(named, credentials, kind)
         document = requests.text(template, key="template")
         parent_id = requests.text(target_image_id, key="target_image_id")
-        requests.refuse_snapshot(parameters, template=document)
+        snapshot = requests.wants_snapshot(parameters, template=document)
         requests.either(document, parent_id, parent=TargetImage)
-        chain: list[Image] = []
-        if document is not None:
-            base = self._base(document, parameters)
-            parent = self._target(kind, base, parameters)
-            chain = [base, parent]
-        else:
-            parent = self._parent(parent_id, TargetImage)
         image = ProviderImage(
             id=requests.new_id(),
-            template=parent.template,
-            name=parent.name,
             labels=self._labels(parameters),
             parameters=None if parameters is None else dict(parameters),
             provider=where,
             target=kind,
-            target_image_id=parent.id,
+        )
+        chain: list[Image] = []
+        if document is None:
+            parent = self._parent(parent_id, TargetImage)
+        elif snapshot:
+            name = requests.checked_name(document, parameters)
+            return self._record_with(secret, replace(image, template=document, name=name), chain)
+        else:
+            base = self._base(document, parameters)
+            parent = self._target(kind, base, parameters)
+            chain = [base, parent]
+        image = replace(
+            image, template=parent.template, name=parent.name, target_image_id=parent.id
         )
         return self._record_with(secret, image, chain)
 

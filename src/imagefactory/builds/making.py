@@ -9,7 +9,7 @@ from typing import Final
 
 from imagefactory.builds.events import BuildLog, Reporter
 from imagefactory.builds.measuring import Measuring
-from imagefactory.builds.planner import pushed_by
+from imagefactory.builds.planner import is_snapshot, pushed_by
 from imagefactory.builds.provenance import Notary
 from imagefactory.builds.recall import Recall
 from imagefactory.builds.scratch import Scratch
@@ -165,7 +165,7 @@ class Making:
         )
 
     def _source(self) -> Path | None:
-        if isinstance(self.image, BaseImage):
+        if isinstance(self.image, BaseImage) or is_snapshot(self.image):
             return None
         parent, bodies = self._parent(), self.workshop.bodies
         if parent is None or bodies.size(parent.id) is None:

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
 from imagefactory.core.contents import merged
-from imagefactory.core.images import ProviderImage
+from imagefactory.core.errors import RequestError
+from imagefactory.core.images import Image, ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.target_content import TargetContent
-from imagefactory.core.template import NOWHERE, Template
+from imagefactory.core.template import NOWHERE, Template, parse
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.plan import Build, Plan, Step
-from imagefactory.plugins.contract import Cloud, Customization, Packer, Pushed, System
+from imagefactory.plugins.contract import Cloud, Customization, Packer, Pushed, Snapshots, System
 from imagefactory.plugins.registry import Registry
 
 _PUSHED: Final = "pushed.json"  #: in the scratch folder: what the provider calls the image
@@ -56,12 +57,48 @@ class Push(Step):
         assert build.source is not None  # noqa: S101 - every provider image is made from one
         self.cloud.check(self.login)
         pushed = self.cloud.push(self.image, build.source, self.login, build.report)
-        keep = {"identifier": pushed.identifier, "account": pushed.account}
-        write_atomically(build.scratch / _PUSHED, json.dumps(keep))
+        _keep(pushed, build)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot(Step):
+    """Has the provider build an image by itself."""
+
+    weight: ClassVar[int] = 60
+
+    image: ProviderImage
+    template: Template = field(repr=False)
+    cloud: Snapshots[Any]
+    login: Any = field(repr=False)
+
+    @property
+    def activity(self) -> str:
+        return f'Building the image in "{self.image.target}"'
+
+    @property
+    def key(self) -> str:
+        what = (self.image.id, self.image.target, self.image.provider)
+        return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+    def run(self, build: Build) -> None:
+        self.cloud.check(self.login)
+        pushed = self.cloud.snapshot(self.image, self.template, self.login, build.report)
+        _keep(pushed, build)
+
+
+def is_snapshot(image: Image) -> bool:
+    """Whether the provider builds the image itself, without a target image."""
+    parameters = Parameters(image.parameters or {})
+    return isinstance(image, ProviderImage) and parameters.boolean("snapshot", default=False)
+
+
+def _keep(pushed: Pushed, build: Build) -> None:
+    keep = {"identifier": pushed.identifier, "account": pushed.account}
+    write_atomically(build.scratch / _PUSHED, json.dumps(keep))
 
 
 def pushed_by(build: Build) -> Pushed:
-    """What the finished `Push` of a build has got from the provider."""
+    """What the finished `Push` or `Snapshot` of a build has got from the provider."""
     return Pushed(**json.loads((build.scratch / _PUSHED).read_text()))
 
 
@@ -109,9 +146,18 @@ class Planner:
         return (*customize, SetAside(), *convert)
 
     def provider(self, image: ProviderImage, credentials: Secret) -> Plan:
-        """From a target image's disk to a cloud account."""
+        """From a target image's disk to a cloud account; without one the cloud builds the image itself."""
         cloud = self.registry.cloud(image.target)
+        if is_snapshot(image):
+            return (self._snapshot(image, cloud, credentials),)
         return (Push(image=image, cloud=cloud, login=cloud.login(image.provider, credentials)),)
+
+    def _snapshot(self, image: ProviderImage, cloud: Cloud[Any], credentials: Secret) -> Snapshot:
+        if not isinstance(cloud, Snapshots):
+            msg = f'The target "{image.target}" offers no snapshot-style builds'
+            raise RequestError(msg, hint='Leave out the parameter "snapshot"')
+        template, login = parse(image.template or ""), cloud.login(image.provider, credentials)
+        return Snapshot(image=image, template=template, cloud=cloud, login=login)
 
     def _customization(self, target: str, template: Template) -> Customization:
         """What is added to the system: the operator's content, and over it the cloud's.

@@ -55,15 +55,13 @@ def provider_keys(
     raise RequestError(msg)
 
 
-def refuse_snapshot(parameters: Mapping[str, Any] | None, *, template: str | None) -> None:
-    """`RequestError` for a snapshot-style build, which needs a template, and a cloud that offers it."""
-    if not Parameters(parameters or {}).boolean("snapshot", default=False):
-        return
-    if template is None:
+def wants_snapshot(parameters: Mapping[str, Any] | None, *, template: str | None) -> bool:
+    """Whether the provider is to build the image itself; `RequestError` without a template for that."""
+    wanted = Parameters(parameters or {}).boolean("snapshot", default=False)
+    if wanted and template is None:
         msg = "Must specify a template when requesting a snapshot-style build"
         raise RequestError(msg)
-    msg = "No plugin offers snapshot-style builds"
-    raise RequestError(msg, hint='Leave out the parameter "snapshot"')
+    return wanted
 
 
 def labels(parameters: Mapping[str, Any] | None) -> dict[str, str]:
@@ -147,7 +145,8 @@ def _plan(
 def check_login(planner: Planner, image: ProviderImage, credentials: Secret) -> None:
     """`RequestError` when the plugin of the target does not understand the provider or credentials.
 
-    A target that no plugin serves is recorded and fails, as clients expect, except under `strict`.
+    A target that no plugin serves is recorded and fails, as clients expect, except under `strict`; so is a
+    template that is not valid, from which the provider was to build the image itself.
     """
     try:
         planner.registry.cloud(image.target)
@@ -155,4 +154,8 @@ def check_login(planner: Planner, image: ProviderImage, credentials: Secret) -> 
         if is_strict(image.parameters):
             raise
         return
-    planner.provider(image, credentials)
+    try:
+        planner.provider(image, credentials)
+    except TemplateError:
+        if is_strict(image.parameters):
+            raise

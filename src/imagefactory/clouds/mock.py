@@ -81,6 +81,12 @@ class MockCloud:
         report(100, "Nothing to upload")
         return Pushed(identifier=str(uuid.uuid4()), account=login.account)
 
+    def snapshot(
+        self, image: ProviderImage, template: Template, login: MockLogin, report: Report
+    ) -> Pushed:
+        report(100, "Nothing to build")
+        return Pushed(identifier=str(uuid.uuid4()), account=login.account)
+
     def find(self, token: str, login: MockLogin) -> Pushed | None:
         return None
 

@@ -126,6 +126,20 @@ class Cloud(Protocol, Generic[LoginT]):
 
 
 @runtime_checkable
+class Snapshots(Cloud[LoginT], Protocol):
+    """A cloud that builds an image by itself, out of one of its own, without a base or a target image."""
+
+    def snapshot(
+        self, image: ProviderImage, template: Template, login: LoginT, report: Report
+    ) -> Pushed:
+        """Build it there under the token `image.id`, unless an interrupted attempt has done so.
+
+        What was half made when this raises is undone. `CloudError`.
+        """
+        ...
+
+
+@runtime_checkable
 class Packer(Protocol):
     """A cloud that packs other clouds' target images, too, as they are."""
 
