@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
@@ -29,13 +29,23 @@ def work(tmp_path: Path) -> Iterator[DurableWork]:
 
 @contextmanager
 def running(
-    folder: Path, perform: Perform, *, executor: str = "local", private: bool = False
+    folder: Path,
+    perform: Perform,
+    *,
+    executor: str = "local",
+    private: bool = False,
+    abilities: Collection[str] = (),
 ) -> Iterator[None]:
     """A process that does jobs, as far as one can be played inside the test's."""
     executors = Executors(folder=folder / "executors")
-    with executors.live(executor, patience=0):
+    with executors.live(executor, patience=0, abilities=None if private else abilities):
         runner = Runner(
-            folder / "work.db", executor=executor, private=private, sessions=1, perform=perform
+            folder / "work.db",
+            executor=executor,
+            private=private,
+            sessions=1,
+            perform=perform,
+            abilities=abilities,
         )
         runner.start()
         try:
@@ -112,6 +122,51 @@ def test_a_cancelled_job_that_nobody_has_begun_is_dropped(
     with running(tmp_path, lambda _job, image_id, _record: done.append(image_id)):
         until(lambda: not work.active())
     assert done == [TWO]
+
+
+def test_a_worker_with_limits_does_only_what_needs_them(work: DurableWork, tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def perform(_job: Job, image_id: str, _record: Record) -> None:
+        done.append(image_id)
+
+    work.submit(Job.BUILD, ONE, need="x86_64")  # there is nobody yet who is limited
+    with running(tmp_path, perform, executor="pusher", abilities=["push"]):
+        work.submit(Job.BUILD, TWO, need="push")
+        until(lambda: work.active() == {ONE})
+        work.resume()
+        assert work.status(ONE) is State.WAITING, "nobody can build it"
+        assert done == [TWO]
+    with running(tmp_path, perform):
+        until(lambda: done == [TWO, ONE])
+
+
+def test_jobs_of_limited_workers_that_have_ended_are_done_by_others(
+    work: DurableWork, tmp_path: Path
+) -> None:
+    done: list[str] = []
+    executors = Executors(folder=tmp_path / "executors")
+    with executors.live("pusher", patience=0, abilities=["push"]):
+        work.submit(Job.BUILD, ONE, need="push")
+    with running(tmp_path, lambda _job, image_id, _record: done.append(image_id)):
+        work.resume()
+        until(lambda: done == [ONE])
+
+
+def test_a_limited_worker_takes_over_what_waits_for_nobody(
+    work: DurableWork, tmp_path: Path
+) -> None:
+    done: list[str] = []
+    work.submit(Job.BUILD, ONE, need="aarch64")
+    work.submit(Job.DELETE, TWO, need="push")
+    with running(
+        tmp_path,
+        lambda _job, image_id, _record: done.append(image_id),
+        executor="special",
+        abilities=["aarch64", "push"],
+    ):
+        work.resume()
+        until(lambda: {*done} == {ONE, TWO})
 
 
 def test_deletions_do_not_wait_behind_builds(work: DurableWork, tmp_path: Path) -> None:

@@ -34,6 +34,20 @@ def test_a_name_is_taken_once(executors: Executors) -> None:
         pass
 
 
+def test_the_living_say_what_they_are_limited_to(executors: Executors) -> None:
+    (executors.folder / "general.lock").parent.mkdir(parents=True)
+    (executors.folder / "general.lock").write_text(
+        '["a", "longer", "list", "of", "a", "dead", "one"]'
+    )
+    with (
+        executors.live("general", patience=0),
+        executors.live("special", patience=0, abilities=["push", "aarch64"]),
+        executors.live("private", patience=0, abilities=None),
+    ):
+        assert sorted(map(sorted, executors.limits())) == [[], ["aarch64", "push"]]
+    assert executors.limits() == []
+
+
 def test_an_image_belongs_to_one_job(tmp_path: Path) -> None:
     folder = tmp_path / "artifacts" / "image"
     with claim(folder) as mine, claim(folder) as other:

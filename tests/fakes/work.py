@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TypeVar
 
-from imagefactory.builds.work import Job, Perform, State
+from imagefactory.builds.work import ABILITIES, Job, Perform, State
 
 T = TypeVar("T")
 
@@ -16,7 +16,8 @@ class Inbox:
     def __init__(self) -> None:
         self.jobs: deque[tuple[Job, str]] = deque()
 
-    def submit(self, job: Job, image_id: str) -> None:
+    def submit(self, job: Job, image_id: str, *, need: str | None = None) -> None:
+        assert need in {None, *ABILITIES}
         self.jobs.append((job, image_id))
 
     def cancel(self, image_id: str) -> None:

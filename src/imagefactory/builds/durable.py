@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,16 +25,27 @@ VERSION: Final = "1"
 
 _BUILD: Final = "build"
 _CARE: Final = "care"  #: what must not wait behind builds
+_ANY: Final = "any"  #: in the id of a job that needs no ability
 _WAITING: Final = ["ENQUEUED", "DELAYED"]
 _BEGUN: Final = "PENDING"
 _ENDED: Final = ["SUCCESS", "ERROR", "CANCELLED"]
 
 
-def lane(job: Job, *, private_to: str | None = None) -> str:
-    """The queue of a job: one for all workers, or that of an executor which works for itself alone."""
+def lane(job: Job, *, private_to: str | None = None, ability: str | None = None) -> str:
+    """The queue of a job: one for all workers, for those that are limited to an ability, or for one alone."""
     if private_to is not None:
         return private_to
-    return _BUILD if job is Job.BUILD else _CARE
+    general = _BUILD if job is Job.BUILD else _CARE
+    return general if ability is None else f"{general}.{ability}"
+
+
+def lanes(abilities: Collection[str], *, private_to: str | None = None) -> dict[str, Job]:
+    """The queues that a worker with these limits serves, each with a job of the kind that is in it."""
+    served = {lane(job, private_to=private_to): job for job in Job if job is not Job.BUILD}
+    if private_to is not None or not abilities:
+        return served | {lane(Job.BUILD, private_to=private_to): Job.BUILD}
+    special = (Job.BUILD, Job.DELETE)
+    return served | {lane(job, ability=each): job for each in sorted(abilities) for job in special}
 
 
 class DurableWork:
@@ -50,11 +61,11 @@ class DurableWork:
         self._lock = threading.Lock()
         self._connected: tuple[DBOSClient, Callable[[], None]] | None = None
 
-    def submit(self, job: Job, image_id: str) -> None:
+    def submit(self, job: Job, image_id: str, *, need: str | None = None) -> None:
         options: EnqueueOptions = {
             "workflow_name": job.value,
-            "queue_name": lane(job, private_to=self._private_to),
-            "workflow_id": f"{image_id}.{job}.{uuid.uuid4().hex[:8]}",
+            "queue_name": self._lane(job, need),
+            "workflow_id": f"{image_id}.{need or _ANY}.{job}.{uuid.uuid4().hex[:8]}",
             "app_version": VERSION,
             "application_name": NAME,
         }
@@ -66,7 +77,9 @@ class DurableWork:
 
     def resume(self) -> None:
         begun = self._jobs(states=[_BEGUN])
-        kept = [job for job in self._jobs(states=_WAITING) if _is_private(job)]
+        waiting = self._jobs(states=_WAITING)
+        kept = [job for job in waiting if _is_private(job)]
+        self._bring_to_the_living([job for job in waiting if not _is_private(job)])
         owners = {job.executor_id for job in begun} | {job.queue_name for job in kept}
         for owner in owners - {None}:
             with self._executors.inherit(str(owner)) as dead:
@@ -101,13 +114,30 @@ class DurableWork:
                 dispose()
                 self._connected = None
 
+    def _lane(self, job: Job, need: str | None) -> str:
+        """The queue of a job that needs an ability: of those who are limited to it, if any are alive."""
+        if need is None or self._private_to is not None:
+            return lane(job, private_to=self._private_to)
+        special = any(need in limits for limits in self._executors.limits())
+        return lane(job, ability=need if special else None)
+
+    def _bring_to_the_living(self, waiting: Iterable[WorkflowStatus]) -> None:
+        """Move jobs that wait for workers which have ended to those that could do them as well."""
+        served = {name for limits in self._executors.limits() for name in lanes(limits)}
+        for job in waiting:
+            if job.queue_name not in served:
+                right = self._lane(Job(job.name), _need_of(job))
+                if right in served:
+                    log.info("Giving %s to another worker", job.workflow_id)
+                    self._client().resume_workflow(job.workflow_id, queue_name=right)
+
     def _take_over(self, owner: str) -> None:
         """Bring the jobs of a dead executor to the queues that we serve. Its lock is ours meanwhile."""
         begun = self._jobs(states=[_BEGUN], executor_id=owner)
         kept = self._jobs(states=_WAITING, queue_name=owner)
         for job in [*begun, *kept]:
             log.info("Going on with %s, which %s has left", job.workflow_id, owner)
-            queue = lane(Job(job.name), private_to=self._private_to)
+            queue = self._lane(Job(job.name), _need_of(job))
             self._client().resume_workflow(job.workflow_id, queue_name=queue)
         self._client().delete_queue(owner)  # one that worked for itself had a queue of its name
 
@@ -148,4 +178,10 @@ def _image_of(job: WorkflowStatus) -> str:
 
 
 def _is_private(job: WorkflowStatus) -> bool:
-    return job.queue_name not in {_BUILD, _CARE}
+    return str(job.queue_name).partition(".")[0] not in {_BUILD, _CARE}
+
+
+def _need_of(job: WorkflowStatus) -> str | None:
+    """What its id says; an older program has said nothing."""
+    _, need, *more = job.workflow_id.split(".")
+    return need if len(more) > 1 and need != _ANY else None

@@ -1,9 +1,10 @@
 """Which processes are alive: each holds a lock that the kernel frees when it dies."""
 
 import fcntl
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,12 @@ class Executors:
     folder: Path
 
     @contextmanager
-    def live(self, name: str, *, patience: float) -> Iterator[None]:
-        """Be this executor while the block runs.
+    def live(
+        self, name: str, *, patience: float, abilities: Collection[str] | None = ()
+    ) -> Iterator[None]:
+        """Be this executor while the block runs, limited to these abilities if there are any.
+
+        None are the abilities of one that works for itself alone.
 
         `ConfigError` when another process is, and still is after `patience` seconds: a predecessor
         that was told to stop may take a moment.
@@ -34,6 +39,8 @@ class Executors:
                 raise ConfigError(msg, hint="Stop it first, or choose another state folder")
             time.sleep(_PAUSE)
         try:
+            os.ftruncate(handle, 0)  # a dead one may have left more
+            os.write(handle, json.dumps(None if abilities is None else sorted(abilities)).encode())
             yield
         finally:
             self._release(name, handle)
@@ -49,6 +56,11 @@ class Executors:
             yield True
         finally:
             self._release(name, handle)
+
+    def limits(self) -> list[frozenset[str]]:
+        """The abilities that each living worker is limited to, none for one that does everything."""
+        living = (_abilities(path) for path in self.folder.glob("*.lock") if _is_held(path))
+        return [abilities for abilities in living if abilities is not None]
 
     def any_alive(self) -> bool:
         """Whether somebody works on jobs at all."""
@@ -77,6 +89,14 @@ class Executors:
     def _release(self, name: str, handle: int) -> None:
         self._path(name).unlink(missing_ok=True)
         os.close(handle)
+
+
+def _abilities(path: Path) -> frozenset[str] | None:
+    try:
+        known = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None  # it has just ended, or begins
+    return None if known is None else frozenset(known)
 
 
 def _is_held(path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 from imagefactory.builds import artifacts, requests
+from imagefactory.builds.abilities import need_of
 from imagefactory.builds.artifacts import Artifact
 from imagefactory.builds.comparison import Comparison
 from imagefactory.builds.events import LOG
@@ -259,7 +260,7 @@ class Factory:
 
         image = self.workshop.store.change(image_id, edit)
         self.workshop.bodies.describe(image)
-        self.workshop.work.submit(Job.BUILD, image_id)
+        self._submit(Job.BUILD, image)
         return image
 
     def delete(
@@ -301,7 +302,10 @@ class Factory:
         self.workshop.store.change(image_id, edit)
         if old is not None and (forget or given is not None):
             self.workshop.vault.remove(old)
-        self.workshop.work.submit(Job.DELETE, image_id)
+        self._submit(Job.DELETE, image)
+
+    def _submit(self, job: Job, image: Image) -> None:
+        self.workshop.work.submit(job, image.id, need=need_of(job, image))
 
     def _base(self, document: str, parameters: Given) -> BaseImage:
         image = BaseImage(
@@ -360,7 +364,7 @@ class Factory:
             self.workshop.bodies.describe(image)
         # Who settles the parent hands its children in; he may have looked before ours was there.
         if not waits or not self._is_under_way(first.parent_id):
-            self.workshop.work.submit(Job.BUILD, first.id)
+            self._submit(Job.BUILD, first)
 
     def _account_of(self, image: Image, named: str | None) -> Account | None:
         """The configured account that is meant, or else the one that the image lies in."""

@@ -1,7 +1,7 @@
 """The process that does durable jobs: DBOS, its queues and its threads."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from dbos import DBOS, DBOSClient
 from dbos import DBOSPortableJSONSerializer as Json
 
-from imagefactory.builds.durable import NAME, VERSION, lane, quieten
+from imagefactory.builds.durable import NAME, VERSION, lanes, quieten
 from imagefactory.builds.work import Job, Perform
 from imagefactory.store.work import open_work
 
@@ -28,13 +28,21 @@ class Runner:
     """
 
     def __init__(
-        self, path: Path, *, executor: str, private: bool, sessions: int, perform: Perform
+        self,
+        path: Path,
+        *,
+        executor: str,
+        private: bool,
+        sessions: int,
+        perform: Perform,
+        abilities: Collection[str] = (),
     ) -> None:
         self._path = path
         self._executor = executor
         self._private = private
         self._sessions = sessions
         self._perform = perform
+        self._abilities = abilities
         self._dispose: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -74,16 +82,17 @@ class Runner:
     def _register_queues(self, client: DBOSClient) -> list[str]:
         # Before the launch, because DBOS looks for new queues once in a second only.
         mine = self._executor if self._private else None
-        settings = {lane(job, private_to=mine): (_CARERS, _CARE_POLL) for job in Job}
-        settings[lane(Job.BUILD, private_to=mine)] = self._sessions, _BUILD_POLL
-        for name, (limit, poll) in settings.items():
+        served = lanes(self._abilities, private_to=mine)
+        for name, job in served.items():
+            builds = job is Job.BUILD
+            limit, poll = (self._sessions, _BUILD_POLL) if builds else (_CARERS, _CARE_POLL)
             client.register_queue(
                 name,
                 worker_concurrency=limit,
                 polling_interval_sec=poll,
                 application_name=NAME,
             )
-        return list(settings)
+        return list(served)
 
     def _register(self, job: Job) -> None:
         def run(image_id: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from imagefactory.builds.abilities import need_of
 from imagefactory.builds.work import Job
 from imagefactory.builds.workshop import Workshop
 from imagefactory.core.errors import BuildError, FactoryError, RequestError
@@ -94,7 +95,7 @@ class Settlement:
             return
         if image.status is Status.COMPLETE:
             for child in self.workshop.store.waiting(image_id):
-                self.workshop.work.submit(Job.BUILD, child.id)
+                self._submit(Job.BUILD, child)
         elif image.settled:
             self.abandon(image)
         else:
@@ -102,19 +103,21 @@ class Settlement:
 
     def nudge(self, image: Image) -> None:
         """Hand in what there is to do for an image that is not settled and has no job."""
-        submit = self.workshop.work.submit
         if image.status is Status.DELETING:
-            submit(Job.DELETE, image.id)
+            self._submit(Job.DELETE, image)
         elif image.status in NOT_BEGUN and image.cancel_requested:
-            submit(Job.CANCEL, image.id)
+            self._submit(Job.CANCEL, image)
         elif image.status is not Status.PENDING or not self._waits(image):
-            submit(Job.BUILD, image.id)
+            self._submit(Job.BUILD, image)
 
     def abandon(self, image: Image) -> None:
         """Fail all that waits for an image which will never be complete."""
         for child in self.workshop.store.waiting(image.id):
             self.fail(child.id, parent_failed(child, image))
             self.release(child.id)
+
+    def _submit(self, job: Job, image: Image) -> None:
+        self.workshop.work.submit(job, image.id, need=need_of(job, image))
 
     def _waits(self, image: Image) -> bool:
         """Whether what an image is made from is still being made: who does that hands this one in."""

@@ -3,9 +3,15 @@
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
+
+from imagefactory.engine.boot.boards import BOARDS
 
 T = TypeVar("T")
+
+PUSH: Final = "push"  #: bring images to clouds, and remove them there
+#: what a worker may be limited to; all but the last are processors that images are built for
+ABILITIES: Final = (*BOARDS, PUSH)
 
 
 class Job(StrEnum):
@@ -51,8 +57,11 @@ class Work(Protocol):
     A job may be handed in any number of times: `Perform` sees to it that it is done once.
     """
 
-    def submit(self, job: Job, image_id: str) -> None:
-        """Hand in a job; it is on the disk when this returns."""
+    def submit(self, job: Job, image_id: str, *, need: str | None = None) -> None:
+        """Hand in a job; it is on the disk when this returns.
+
+        One that needs an ability goes to the workers that are limited to it, while there are any.
+        """
         ...
 
     def cancel(self, image_id: str) -> None:
@@ -60,7 +69,7 @@ class Work(Protocol):
         ...
 
     def resume(self) -> None:
-        """Take over what dead processes had begun, or had kept for themselves."""
+        """Take over what dead processes had begun, had kept for themselves, or alone could have done."""
         ...
 
     def status(self, image_id: str) -> State:

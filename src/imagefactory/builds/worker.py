@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from imagefactory.builds.abilities import checked
 from imagefactory.builds.callbacks import Postman
 from imagefactory.builds.claim import claim
 from imagefactory.builds.deletion import Deletion
@@ -326,7 +327,8 @@ def serve(workshop: Workshop, *, executor: str, stop: threading.Event) -> None:
     with _serving(workshop, executor) as worker:
         workshop.vault.sweep()
         workshop.work.forget(older_than=_MEMORY)
-        log.info("The worker %s works on %s", executor, workshop.config.state)
+        limits = ", ".join(workshop.config.abilities) or "everything"
+        log.info("The worker %s works on %s and does %s", executor, workshop.config.state, limits)
         try:
             worker.tend(stop)
         finally:
@@ -359,13 +361,15 @@ def _serving(workshop: Workshop, executor: str, *, private: bool = False) -> Ite
         secrets=workshop.config.callback_secrets,
         allowed=workshop.callback_networks,
     )
-    with executors(workshop.config).live(executor, patience=_PATIENCE):
+    abilities = None if private else checked(workshop.config.abilities)
+    with executors(workshop.config).live(executor, patience=_PATIENCE, abilities=abilities):
         runner = Runner(
             work_file(workshop.config),
             executor=executor,
             private=private,
             sessions=workshop.config.max_concurrent_local_sessions,
             perform=worker.perform,
+            abilities=abilities or (),
         )
         runner.start()
         try:

@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 
 from imagefactory import __version__
 from imagefactory.builds import settings
+from imagefactory.builds.work import ABILITIES
 from imagefactory.core.config import Config
 from imagefactory.engine.boot.boards import BOARDS
 from imagefactory.engine.formats.kinds import KINDS, Compression
@@ -17,6 +18,7 @@ SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
 _KEYS: Final = (
     "state", "tmpdir", "imgdir", "timeout", "plugins", "verbose", "debug", "output", "raw",
     "ec2_32bit_util", "ec2_64bit_util", "server", "ca", "fingerprint", "client",
+    "abilities",
 )  # fmt: skip
 
 Add = Callable[[str, str], argparse.ArgumentParser]
@@ -188,6 +190,12 @@ def _add_house(add: Add) -> None:
     add("doctor", "Say what this machine can build, boot and push, and what is missing.")
     garbage = add("gc", "Show what nothing needs any more: layers, package files, orphans.")
     garbage.add_argument("--yes", action="store_true", help="delete it")
-    add("worker", "Run the builds of this state folder until SIGTERM.")
+    worker = add("worker", "Run the builds of this state folder until SIGTERM.")
+    worker.add_argument(
+        "--abilities",
+        type=lambda text: text.split(","),
+        metavar="ABILITY,…",
+        help=f"only what needs one of these: {', '.join(ABILITIES)}",
+    )
     completion = add("completion", "Write the completion of a shell to standard output.")
     completion.add_argument("shell", choices=SHELLS)

@@ -79,6 +79,7 @@ class Config:
     timeout: int = 3600  #: seconds that one tool may take
     tdl_require_root_pw: bool = False
     max_concurrent_local_sessions: int = 1  #: builds at the same time in one worker
+    abilities: tuple[str, ...] = ()  #: what a worker is limited to; everything when empty
     openstack_image_format: Literal["qcow2", "raw"] = "qcow2"
     rhevm_image_format: Literal["raw", "qcow2"] = "raw"
     ec2_image_format: str = "raw"
