@@ -198,7 +198,7 @@ def test_a_bug_that_ends_the_daemon_is_in_its_log(daemon: Daemon) -> None:
     script = """
 import sys
 from imagefactory.daemon import program
-def open_factory(_config): raise KeyError("password=hunter2")
+def open_factory(_config, **_how): raise KeyError("password=hunter2")
 program.open_factory = open_factory
 sys.exit(program.main(sys.argv[1:]))
 """
@@ -216,3 +216,20 @@ sys.exit(program.main(sys.argv[1:]))
     assert "KeyError" in log
     assert "hunter2" not in log
     assert not (daemon.state / "imagefactoryd.pid").exists()
+
+
+def test_images_of_an_original_store_are_there_from_the_first_answer_on(daemon: Daemon) -> None:
+    storage = daemon.state / "storage"
+    storage.mkdir(parents=True)
+    ids = {f"{number:08}-0000-0000-0000-000000000000" for number in range(500)}
+    for image_id in ids:
+        meta = {
+            "identifier": image_id,
+            "type": "BaseImage",
+            "status": "COMPLETE",
+            "percent_complete": 100,
+        }
+        (storage / f"{image_id}.meta").write_text(json.dumps(meta))
+    daemon.start()
+    listed = daemon.ask("/base_images")["base_images"]
+    assert {image["base_image"]["id"] for image in listed} == ids

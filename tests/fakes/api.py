@@ -1,6 +1,7 @@
 """The API over a small factory: real store, real worker, installed plugins, jobs done when a test says so."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,8 +74,15 @@ class Api:
         return base, target, provider
 
 
+def taken() -> Future[None]:
+    """A stock that has been taken."""
+    stock: Future[None] = Future()
+    stock.set_result(None)
+    return stock
+
+
 @contextmanager
-def an_api(state: Path, **settings: Any) -> Iterator[Api]:
+def an_api(state: Path, *, stock: Future[None] | None = None, **settings: Any) -> Iterator[Api]:
     """An API whose files lie in this folder, without OAuth unless the settings say otherwise."""
     config = Config.parse({"state": state, "no_oauth": True, **settings})
     with Workshop.open(config) as opened, Nonces.open(config.state / "nonces.db") as nonces:
@@ -86,6 +94,6 @@ def an_api(state: Path, **settings: Any) -> Iterator[Api]:
             worker=Worker(workshop),
             inbox=inbox,
         )
-        app = make_app(shop.factory, clients=CLIENTS, nonces=nonces)
+        app = make_app(shop.factory, clients=CLIENTS, nonces=nonces, stock=stock or taken())
         with TestClient(app, base_url=HOST, raise_server_exceptions=False) as http:
             yield Api(app=app, http=http, shop=shop)

@@ -145,14 +145,14 @@ def test_a_kill_in_the_middle_leaves_no_body_and_loses_no_disk(
         assert process.stdout is not None
         process.stdout.readline()
         left = names(bodies)
-        Bodies.open(Config(state=bodies.folder.parent))
+        bodies.sweep()
         assert names(bodies) == left  # what is being written is not swept away
         process.kill()
     assert left == ([f".{ID}.body.partial"] if copied else [])
     with pytest.raises(NotFound):
         bodies.open_body(ID)
     if copied:
-        Bodies.open(Config(state=bodies.folder.parent))
+        bodies.sweep()
         assert names(bodies) == []
     assert bodies.seal(ID, disk) == expected
     assert names(bodies) == [f"{ID}.body"]

@@ -287,6 +287,7 @@ def test_killed_between_any_two_steps_loses_and_leaks_nothing(tmp_path: Path) ->
         words = map(str, (bodies.folder, source, steps, TWO, THREE))
         ended = subprocess.run([sys.executable, "-c", CHILD, *words], check=False)
         bodies = Bodies.open(config)
+        bodies.sweep()
         assert read(bodies, ONE) == content
         bodies.seal(TWO, source)  # what the next life of the build does
         assert read(bodies, TWO) == wanted

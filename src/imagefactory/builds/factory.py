@@ -391,15 +391,17 @@ def _has_credentials(image: Image) -> bool:
 
 
 @contextmanager
-def open_factory(config: Config, *, in_process: bool = False) -> Iterator[Factory]:
+def open_factory(
+    config: Config, *, in_process: bool = False, stocked: bool = True
+) -> Iterator[Factory]:
     """A factory while the block runs; `ConfigError` or `StoreError` when it cannot work.
 
     With `in_process` this process does the jobs itself, with no other worker around; what is not done at
-    the end of the block is cancelled.
+    the end of the block is cancelled. Without `stocked`, see `Workshop.open`.
     """
     executor = f"cli-{os.getpid()}-{uuid.uuid4().hex[:8]}" if in_process else None
     with ExitStack() as stack:
-        workshop = stack.enter_context(Workshop.open(config, private_to=executor))
+        workshop = stack.enter_context(Workshop.open(config, private_to=executor, stocked=stocked))
         if executor is not None:
             from imagefactory.builds.worker import working_here  # noqa: PLC0415 - loads the engine
 

@@ -318,7 +318,8 @@ def run_worker(config: Config, *, executor: str, stop: threading.Event) -> None:
 
     `ConfigError` when another process works under the same name.
     """
-    with Workshop.open(config) as workshop:
+    # Whoever hands jobs in has taken stock: what a worker is told of is recorded.
+    with Workshop.open(config, stocked=False) as workshop:
         serve(workshop, executor=executor, stop=stop)
 
 

@@ -38,12 +38,17 @@ class Workshop:
     @classmethod
     @contextmanager
     def open(
-        cls, config: Config, *, private_to: str | None = None, plugins: Registry | None = None
+        cls,
+        config: Config,
+        *,
+        private_to: str | None = None,
+        plugins: Registry | None = None,
+        stocked: bool = True,
     ) -> Iterator[Self]:
         """A workshop while the block runs. `ConfigError` or `StoreError` when there is something wrong.
 
         With `private_to`, jobs handed in are for the executor of that name alone. The plugins are the
-        installed ones, unless others are given.
+        installed ones, unless others are given. Without `stocked`, somebody else calls `take_stock`.
         """
         plugins = plugins or registry.load(config, when_asked=private_to is not None)
         content = inclusions(config)
@@ -51,20 +56,26 @@ class Workshop:
         store = Store.open(config.state / "imagefactory.db")
         work = DurableWork(work_file(config), executors=executors(config), private_to=private_to)
         try:
-            bodies = Bodies.open(config)
-            import_original(store, bodies)
-            yield cls(
+            workshop = cls(
                 config=config,
                 store=store,
-                bodies=bodies,
+                bodies=Bodies.open(config),
                 vault=Vault.open(store, config.state / "vault.key"),
                 planner=Planner(registry=plugins, content=content),
                 work=work,
                 callback_networks=callback_networks,
             )
+            if stocked:
+                workshop.take_stock()
+            yield workshop
         finally:
             work.close()
             store.close()
+
+    def take_stock(self) -> None:
+        """Tidy the storage folder, and record the images that only it knows. Slow where there are very many."""
+        self.bodies.sweep()
+        import_original(self.store, self.bodies)
 
 
 def work_file(config: Config) -> Path:

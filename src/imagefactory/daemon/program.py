@@ -7,8 +7,8 @@ import logging
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
@@ -68,15 +68,17 @@ def serve(config: Config, *, ready: Ready, set_up_log: Callable[[], None]) -> No
         certificate = None if config.no_ssl else tls.certificate_file(config)
         consumers = {} if config.no_oauth else clients.load(config)
         listener = stack.enter_context(_listening(config))
-        factory = stack.enter_context(open_factory(config))
+        factory = stack.enter_context(open_factory(config, stocked=False))
         nonces = stack.enter_context(Nonces.open(config.state / "nonces.db"))
-        app = make_app(factory, clients=consumers, nonces=nonces)
+        later = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="later"))
+        stock: Future[None] = later.submit(factory.workshop.take_stock)
+        stock.add_done_callback(_tell)
+        app = make_app(factory, clients=consumers, nonces=nonces, stock=stock)
         worker = Supervisor(config, set_up_log=set_up_log)
         stack.callback(worker.stop)
         worker.start()
         # The first look connects, which the first request for an image need not wait for.
-        look = threading.Thread(target=factory.workshop.work.counts, name="connect", daemon=True)
-        look.start()
+        later.submit(factory.workshop.work.counts).add_done_callback(_tell)
         _announce(config, listener, certificate)
         ready()
         notify("READY=1")
@@ -159,6 +161,12 @@ def _mind_signals() -> None:
         signal.signal(number, stop)
     for number in (signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, ignore)
+
+
+def _tell(done: Future[Any]) -> None:
+    """Log what has gone wrong; with the store, requests are told too."""
+    if (error := done.exception()) is not None:
+        log.error("%s", error)
 
 
 def _announce(config: Config, listener: socket.socket, certificate: Path | None) -> None:

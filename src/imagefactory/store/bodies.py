@@ -51,12 +51,15 @@ class Bodies:
             raise ConfigError(msg, hint='Set "image_manager" to "file"; the index is a database')
         try:
             config.storage.mkdir(mode=0o755, parents=True, exist_ok=True)
-            for folder in filter(Path.exists, (config.storage, config.storage / _CHUNKS)):
-                sweep(folder)
         except OSError as error:
             msg = f'The storage folder "{config.storage}" cannot be used: {error.strerror}'
             raise ConfigError(msg) from error
         return cls(folder=config.storage.absolute(), plain=config.plain_bodies)
+
+    def sweep(self) -> None:
+        """Remove what killed writers have left. It takes a look at every file of the folder."""
+        for folder in filter(Path.exists, (self.folder, self.chunks)):
+            sweep(folder)
 
     def path(self, id: str) -> Path:
         """Where the body of an image is or will be, if it is a file of its own."""

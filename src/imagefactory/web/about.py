@@ -45,6 +45,10 @@ def health() -> Response:
 
 def readiness(site: Here) -> Response:
     """Whether requests will be carried out: the store and the durable engine answer, and a worker lives."""
+    if not site.stock.done():
+        status = "The storage folder is still being looked through"
+        return JSONResponse({"status": status}, HTTPStatus.SERVICE_UNAVAILABLE)
+    site.stock.result()
     site.factory.workshop.store.last_event()
     site.factory.workshop.work.counts()
     if not executors(site.config).any_alive():

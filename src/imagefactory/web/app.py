@@ -1,6 +1,7 @@
 """The web application, made from a factory."""
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 
 from fastapi import FastAPI
 
@@ -12,9 +13,12 @@ from imagefactory.web import errors, metrics, routes
 from imagefactory.web.site import Site, networks
 
 
-def make_app(factory: Factory, *, clients: Mapping[str, Secret], nonces: Nonces) -> FastAPI:
+def make_app(
+    factory: Factory, *, clients: Mapping[str, Secret], nonces: Nonces, stock: Future[None]
+) -> FastAPI:
     """An ASGI application that serves the API over this factory to these OAuth clients.
 
+    Nobody is answered about images before the `stock` is taken, or when that fails with `StoreError`.
     `ConfigError` when the configuration names a proxy that is none.
     """
     config = factory.workshop.config
@@ -32,6 +36,7 @@ def make_app(factory: Factory, *, clients: Mapping[str, Secret], nonces: Nonces)
         clients=clients,
         nonces=nonces,
         proxies=networks(config.trusted_proxies),
+        stock=stock,
     )
     app.state.metrics = metrics.registry_of(factory)
     app.add_middleware(metrics.Measured, registry=app.state.metrics)

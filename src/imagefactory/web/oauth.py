@@ -100,9 +100,9 @@ async def authenticate(request: Request) -> None:
     """Let the request pass if a client has signed it; 401 otherwise, after the same time whatever is wrong."""
     request.state.client = ""
     site = await site_of(request)
-    if site.config.no_oauth:
-        return
-    await _authenticate(site, request, await receive(request))
+    if not site.config.no_oauth:
+        await _authenticate(site, request, await receive(request))
+    await site.stocked()
 
 
 async def authenticate_reader(request: Request) -> None:
@@ -119,6 +119,7 @@ async def authenticate_reader(request: Request) -> None:
     request.state.stranger = stranger
     if stranger:
         request.state.client = ""
+        await site.stocked()
         return
     await authenticate(request)
 

@@ -1,7 +1,9 @@
 """What every endpoint needs to know: the factory, its configuration, and under which address it is seen."""
 
+import asyncio
 import re
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Final
@@ -28,6 +30,13 @@ class Site:
     clients: Mapping[str, Secret]  #: OAuth consumers
     nonces: Nonces  #: those that they have used
     proxies: tuple[IPv4Network | IPv6Network, ...]  #: whose word about addresses is taken
+    stock: Future[None]  #: done when all images of the storage folder are recorded
+
+    async def stocked(self) -> None:
+        """Wait until all images are known: before that, an answer about them could be wrong. `StoreError`."""
+        if not self.stock.done():
+            await asyncio.shield(asyncio.wrap_future(self.stock))
+        self.stock.result()
 
     def origin(self, request: Request) -> str:
         """Scheme, host and port as the client sees them, without a slash at the end."""
