@@ -5,21 +5,28 @@ import socket
 from pathlib import Path
 from typing import Final
 
-import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _GRACE: Final = 3  #: seconds that answers have to end when the server stops
+_LONGEST: Final = 64 << 10  #: bytes of a head, or of a body's framing, that may come in a row
 
 
 def serve(
     app: FastAPI, listener: socket.socket, *, certificate: Path | None, patience: int
 ) -> None:
     """Serve until SIGTERM or SIGINT; `patience` is how many seconds the head of a request may take."""
+
+    class Protocol(_Impatient):
+        pass
+
+    Protocol.patience = patience
     config = uvicorn.Config(
         app,
-        http=_impatient(patience),
+        http=Protocol,
+        loop="uvloop",
+        ws="none",
         log_config=None,
         # Whose word about addresses is taken is the application's business, not the server's.
         proxy_headers=False,
@@ -30,40 +37,68 @@ def serve(
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _impatient(patience: int) -> type[H11Protocol]:
-    """HTTP/1.1 that hangs up on a client who never finishes the head of its request.
+class _Impatient(HttpToolsProtocol):
+    """HTTP/1.1 that hangs up on a client who never finishes the head of its request, or makes it endless.
 
-    The server itself waits for ever; the body has the application's own limit.
+    The server itself waits for ever, and takes any length; the body has the application's own limits.
     """
 
-    class Impatient(H11Protocol):
-        _timer: asyncio.TimerHandle | None = None
+    patience: int  #: seconds
+    _timer: asyncio.TimerHandle | None = None
+    _in_head = False
+    _barren = 0  #: bytes since something was understood
 
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)  # type: ignore[arg-type]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        self._barren += len(data)
+        super().data_received(data)
+        if self._barren > _LONGEST and not self.transport.is_closing():
+            self.send_400_response("The request's head is too long.")
+        elif self._is_answering():
+            self._stop_waiting()
+        elif self._timer is None:
             self._wait()
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
-                self._stop_waiting()
-            elif self._timer is None:
-                self._wait()
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            super().connection_lost(exc)
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
 
-        def _wait(self) -> None:
-            self._timer = self.loop.call_later(patience, self._hang_up)
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What comes after a body would look like a header that a proxy has let through.
+        if self._in_head:
+            super().on_header(name, value)
 
-        def _stop_waiting(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+    def on_headers_complete(self) -> None:
+        self._in_head, self._barren = False, 0
+        super().on_headers_complete()
 
-        def _hang_up(self) -> None:
+    def on_body(self, body: bytes) -> None:
+        self._barren = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._barren = 0
+        super().on_message_complete()
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(self.patience, self._hang_up)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
             self._timer = None
-            self.transport.abort()
 
-    return Impatient
+    def _hang_up(self) -> None:
+        self._timer = None
+        self.transport.abort()
