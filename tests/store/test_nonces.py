@@ -2,19 +2,23 @@
 
 import sqlite3
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from fakes.patience import until
 from imagefactory.core.errors import StoreError
-from imagefactory.store.nonces import Nonces
+from imagefactory.store import nonces as module
+from imagefactory.store.nonces import Nonces, Use
 
 LATER = int(time.time()) + 24 * 3600  # far after the last test of the whole suite
 
 
 def use(nonces: Nonces, client: str, nonce: str, *, until: int = LATER) -> bool:
-    return nonces.use(client, nonce, until=until).result(20)
+    [first] = nonces.use([Use(client=client, nonce=nonce, expires=until)])
+    return first
 
 
 def test_a_nonce_is_good_once_for_each_client(tmp_path: Path) -> None:
@@ -41,14 +45,38 @@ def test_a_nonce_is_forgotten_when_its_time_is_over(tmp_path: Path) -> None:
 def test_of_many_at_once_one_is_the_first(tmp_path: Path) -> None:
     with ExitStack() as stack:
         several = [stack.enter_context(Nonces.open(tmp_path / "nonces.db")) for _ in range(3)]
-        asked = [nonces.use("a", "1", until=LATER) for _ in range(50) for nonces in several]
+        threads = stack.enter_context(ThreadPoolExecutor(9))
+        asked = [threads.submit(use, nonces, "a", "1") for _ in range(50) for nonces in several]
         assert [future.result(20) for future in asked].count(True) == 1
 
 
-def test_all_that_was_asked_before_the_end_is_answered(tmp_path: Path) -> None:
+def test_of_those_that_are_asked_for_together_each_is_good_once(tmp_path: Path) -> None:
     with Nonces.open(tmp_path / "nonces.db") as nonces:
-        asked = [nonces.use("a", str(number), until=LATER) for number in range(500)]
-    assert all(future.result(0) for future in asked)
+        asked = [Use(client=client, nonce="1", expires=LATER) for client in "abab"]
+        assert nonces.use(asked) == [True, True, False, False]
+
+
+def test_what_was_written_comes_to_the_disk_while_nonces_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MANY", 10)
+    monkeypatch.setattr(module, "_PAUSE", 0.01)
+    kept = tmp_path / "kept.db"
+
+    def is_kept() -> bool:
+        kept.write_bytes((tmp_path / "nonces.db").read_bytes())  # without its log
+        with closing(sqlite3.connect(kept)) as database:
+            [(count,)] = database.execute(
+                "SELECT count(*) FROM sqlite_master WHERE name = 'nonces'"
+            )
+            return bool(count) and database.execute("SELECT * FROM nonces").fetchone() is not None
+
+    with Nonces.open(tmp_path / "nonces.db") as nonces:
+        assert not is_kept()
+        for number in range(10):
+            assert use(nonces, "a", str(number))
+        until(is_kept, seconds=20)
+        assert not use(nonces, "a", "1")
 
 
 def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:

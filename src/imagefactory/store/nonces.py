@@ -1,20 +1,20 @@
-"""The nonces that clients have used, in a database of its own, which one thread writes for all who wait."""
+"""The nonces that clients have used, in a database of its own."""
 
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final, Self
 
 from imagefactory.core.errors import StoreError
 from imagefactory.store.files import create_database
 
-_PATIENCE: Final = 30  #: seconds that a writer waits for another process
+_PATIENCE: Final = 5  #: seconds that a writer waits for another process
+_PAUSE: Final = 1.0  #: seconds between looks whether the log of what was written is to be emptied
+_MANY: Final = 300  #: transactions after which it is
 _TABLE: Final = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS nonces (
@@ -23,95 +23,103 @@ CREATE TABLE IF NOT EXISTS nonces (
 CREATE INDEX IF NOT EXISTS nonces_by_expiry ON nonces (expires);
 """
 _FORGET: Final = "DELETE FROM nonces WHERE expires < ?"
-_USE: Final = "INSERT OR IGNORE INTO nonces VALUES (?, ?, ?)"
+_USE: Final = """
+INSERT INTO nonces VALUES (?, ?, ?)
+ON CONFLICT (client, nonce) DO UPDATE SET expires = excluded.expires WHERE nonces.expires < ?
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Use:
+class Use:
+    """A nonce that a client uses, and until when it has to be remembered, in Unix seconds."""
+
     client: str
     nonce: str
     expires: int
-    is_first: Future[bool] = field(default_factory=Future)
 
 
 class Nonces:
     """What no client may send again (RFC 5849, 3.3), for all processes of one state folder, whenever they run.
 
-    Whoever asks while a transaction is written shares the next one.
+    To use some never waits for the disk, and with it for every build: what is written is the kernel's at
+    once, so that a process that is killed loses nothing, and a thread brings it to the disk later. A
+    power cut loses the last moments' nonces.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._asked: SimpleQueue[_Use | None] = SimpleQueue()
-        self._writer = threading.Thread(target=self._write, name="nonces", daemon=True)
+        self._lock = threading.Lock()
+        self._database = self._connect()
+        self._forgotten = 0  #: when what is over was last forgotten
+        self._written = 0  #: transactions since the log was last emptied
+        self._end = threading.Event()
 
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Self]:
         """The nonces in this SQLite file, made where needed, while the block runs; `StoreError`."""
-        nonces = cls(path)
         try:
             create_database(path)
-            with closing(nonces._connect()) as database:
-                database.executescript(_TABLE)
+            nonces = cls(path)
         except (sqlite3.Error, OSError) as error:
-            raise nonces._unusable(error) from error
-        nonces._writer.start()
+            raise _unusable(path, error) from error
+        emptier = threading.Thread(target=nonces._empty, name="nonces", daemon=True)
+        emptier.start()
         try:
             yield nonces
         finally:
-            nonces._asked.put(None)
-            nonces._writer.join()
+            nonces._database.close()  # first: the last connection brings what is left to the disk
+            nonces._end.set()
+            emptier.join()
 
-    def use(self, client: str, nonce: str, *, until: int) -> Future[bool]:
-        """Whether a client uses this nonce for the first time; it is remembered until then, in Unix seconds.
+    def use(self, uses: Sequence[Use]) -> Sequence[bool]:
+        """Of each, whether it is the first use of that nonce by that client; `StoreError`."""
+        with self._lock:
+            try:
+                return self._used(uses, int(time.time()))
+            except sqlite3.Error as error:
+                with suppress(sqlite3.Error):
+                    self._database.rollback()
+                raise _unusable(self._path, error) from error
 
-        The future may fail with `StoreError`.
-        """
-        use = _Use(client=client, nonce=nonce, expires=until)
-        self._asked.put(use)
-        return use.is_first
+    def _used(self, uses: Sequence[Use], now: int) -> Sequence[bool]:
+        run = self._database.execute
+        run("BEGIN IMMEDIATE")
+        if now > self._forgotten:
+            run(_FORGET, (now,))
+        firsts = [
+            run(_USE, (use.client, use.nonce, use.expires, now)).rowcount == 1 for use in uses
+        ]
+        run("COMMIT")
+        self._forgotten = now
+        self._written += 1
+        return firsts
 
-    def _write(self) -> None:
+    def _empty(self) -> None:
+        """Bring what was written to the disk whenever there is much of it: that may take long."""
         with closing(self._connect()) as database:
-            while (first := self._asked.get()) is not None:
-                self._answer(database, [first, *self._more()])
-
-    def _more(self) -> Iterator[_Use]:
-        """All that have asked meanwhile; the order to end stays for the next look."""
-        for _ in range(self._asked.qsize()):
-            use = self._asked.get()
-            if use is None:
-                self._asked.put(None)
-                return
-            yield use
-
-    def _answer(self, database: sqlite3.Connection, batch: Sequence[_Use]) -> None:
-        try:
-            with database:
-                database.execute("BEGIN IMMEDIATE")
-                database.execute(_FORGET, (int(time.time()),))
-                firsts = [_is_new(database, use) for use in batch]
-        except sqlite3.Error as error:
-            for use in batch:
-                use.is_first.set_exception(self._unusable(error))
-            return
-        for use, first in zip(batch, firsts, strict=True):
-            # Somebody who has hung up does not hear it.
-            if use.is_first.set_running_or_notify_cancel():
-                use.is_first.set_result(first)
+            # This is what makes the file whole after a power cut, whatever of the log is lost.
+            database.execute("PRAGMA synchronous = NORMAL")
+            while not self._end.wait(_PAUSE):
+                if self._written >= _MANY:
+                    self._written = 0
+                    with suppress(sqlite3.Error):  # whoever uses the database next is told
+                        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
-        # A process that is killed loses nothing, a power cut the last moments' nonces. To keep those as
-        # well, every request would wait for the disk, and with it for every build.
-        database.execute("PRAGMA synchronous = NORMAL")
+        database = sqlite3.connect(
+            self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        try:
+            database.executescript(_TABLE)
+            database.execute("PRAGMA synchronous = OFF")
+            database.execute("PRAGMA wal_autocheckpoint = 0")
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
 
-    def _unusable(self, error: Exception) -> StoreError:
-        msg = f'The database "{self._path}" cannot be used: {error}'
-        return StoreError(msg, hint="Remove the file; it holds nothing but nonces of a few minutes")
 
-
-def _is_new(database: sqlite3.Connection, use: _Use) -> bool:
-    return database.execute(_USE, (use.client, use.nonce, use.expires)).rowcount == 1
+def _unusable(path: Path, error: Exception) -> StoreError:
+    msg = f'The database "{path}" cannot be used: {error}'
+    return StoreError(msg, hint="Remove the file; it holds nothing but nonces of a few minutes")

@@ -10,7 +10,10 @@ from imagefactory.builds.factory import Factory
 from imagefactory.core.secret import Secret
 from imagefactory.store.nonces import Nonces
 from imagefactory.web import errors, metrics, routes
+from imagefactory.web.shortcut import Shortcut
+from imagefactory.web.signatures import Signatures
 from imagefactory.web.site import Site, networks
+from imagefactory.web.turns import Turns
 
 
 def make_app(
@@ -33,12 +36,13 @@ def make_app(
     app.state.site = Site(
         factory=factory,
         config=config,
-        clients=clients,
-        nonces=nonces,
+        signatures=Signatures(clients=clients, plaintext=config.oauth_plaintext),
+        nonces=Turns(nonces),
         proxies=networks(config.trusted_proxies),
         stock=stock,
     )
     app.state.metrics = metrics.registry_of(factory)
+    app.add_middleware(Shortcut)  # within the next, so that these requests are measured too
     app.add_middleware(metrics.Measured, registry=app.state.metrics)
     errors.install(app)
     routes.install(app, factory)

@@ -37,6 +37,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unknown)
 
 
+def answer(request: Request, error: HTTPException | FactoryError) -> Response:
+    """What the client is told of a request that was refused or could not be answered."""
+    return _http(request, error) if isinstance(error, HTTPException) else _known(request, error)
+
+
 def sentence(error: FactoryError) -> str:
     """What happened and, where there is something, what to do."""
     return f"{error.brief}. {error.hint}" if error.hint else error.brief

@@ -1,7 +1,6 @@
 """Collections of images, and the images in them: list, create, show, delete (API manual)."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -27,7 +26,6 @@ from imagefactory.web.oauth import client_of, is_stranger
 from imagefactory.web.site import Here, Site
 
 _LONG: Final = 1000  #: images that are listed faster than a thread is found for it
-_LIMIT: Final = re.compile(rb"(?:limit=([1-9][0-9]{0,3}))?")
 _PATIENCE: Final = timedelta(minutes=2)  #: no request takes so long, unless its process has died
 
 Limit = Annotated[int | None, Query(ge=1, le=10_000, description="At most so many images")]
@@ -153,14 +151,6 @@ class Collection:
             template=template,
             parameters=parameters,
         )
-
-
-def limit_alone(request: Request) -> Mapping[str, Any] | None:
-    """The parameters of a list when there are none, or a limit that is right."""
-    match = _LIMIT.fullmatch(request.scope["query_string"])
-    if match is None:
-        return None
-    return {"limit": int(match[1])} if match[1] else {}
 
 
 def delete(site: Site, image_id: str, body: Body) -> None:

@@ -10,7 +10,7 @@ from imagefactory.builds.factory import Factory
 from imagefactory.core.images import KINDS, BaseImage, Image, ProviderImage, TargetImage
 from imagefactory.web import about, docs, jeos, metrics, openapi, targets, templates
 from imagefactory.web.control import Control
-from imagefactory.web.images import Collection, limit_alone
+from imagefactory.web.images import Collection
 from imagefactory.web.outputs import OCTETS, Outputs, verify_file
 from imagefactory.web.routing import ACCEPT, CLIENT, READ, READER, Routes
 from imagefactory.web.site import ROOT
@@ -163,7 +163,6 @@ def _collection(routes: Routes, kind: type[Image]) -> None:
         images.list,
         methods=READ,
         guards=[READER, ACCEPT],
-        direct=limit_alone,
         content=openapi.shown(f"{kind.kind}List"),
         errors=(400, 404),
     )
@@ -186,7 +185,6 @@ def _image(routes: Routes, kind: type[Image]) -> None:
         images.show,
         methods=READ,
         guards=[READER, ACCEPT],
-        direct=lambda request: {"image_id": request.path_params["image_id"]},
         content=openapi.shown(f"{kind.kind}Detail"),
         errors=(404,),
     )

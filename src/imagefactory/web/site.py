@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -13,8 +12,8 @@ from fastapi import Depends, Request
 from imagefactory.builds.factory import Factory
 from imagefactory.core.config import Config
 from imagefactory.core.errors import ConfigError
-from imagefactory.core.secret import Secret
-from imagefactory.store.nonces import Nonces
+from imagefactory.web.signatures import Signatures
+from imagefactory.web.turns import Turns
 
 ROOT: Final = "/imagefactory"
 
@@ -27,8 +26,8 @@ class Site:
 
     factory: Factory
     config: Config
-    clients: Mapping[str, Secret]  #: OAuth consumers
-    nonces: Nonces  #: those that they have used
+    signatures: Signatures  #: of the OAuth consumers
+    nonces: Turns  #: those that they have used
     proxies: tuple[IPv4Network | IPv6Network, ...]  #: whose word about addresses is taken
     stock: Future[None]  #: done when all images of the storage folder are recorded
 
