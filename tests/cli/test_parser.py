@@ -1,14 +1,21 @@
 """The words of the command line: which there are, where they may stand, and what they cost."""
 
 import argparse
+import os
 import subprocess
 import sys
+import time
+from typing import Final
 
 import pytest
 
+from fakes.patience import until
 from fakes.program import Run
 from imagefactory.cli import main
 from imagefactory.cli.parser import make_parser
+
+QUICK: Final = 0.3  #: seconds
+BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
@@ -76,6 +83,19 @@ except SystemExit:
     )
     assert "COMMAND" in found.stdout
     assert found.stderr == ""
+
+
+def test_help_is_quick() -> None:
+    # As installed: with its modules compiled, which the first run does.
+    environment = {name: value for name, value in os.environ.items() if name != BYTECODE}
+
+    def seconds() -> float:
+        began = time.monotonic()
+        program = [sys.executable, "-m", "imagefactory.cli.main", "--help"]
+        subprocess.run(program, env=environment, stdout=subprocess.DEVNULL, check=True)
+        return time.monotonic() - began
+
+    until(lambda: seconds() < QUICK)  # the others may have met a busy machine
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "tcsh"])

@@ -20,7 +20,8 @@ from fakes.patience import until
 
 ROOT: Final = Path(__file__).parent.parent.parent
 RUNS: Final = 3  #: the quickest counts: others may need the machine meanwhile
-QUICK: Final = 3  #: seconds; less than one on a machine that has nothing else to do
+QUICK: Final = 1  #: seconds
+PATIENCE: Final = 60  #: seconds for one run to be quick: the machine may be busy
 PUSH: Final[dict[str, Any]] = {
     "target": "mock",
     "provider": "mock",
@@ -38,7 +39,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 def built(daemon: Daemon, noun: str, **fields: Any) -> str:
     """The id of an image that is COMPLETE."""
     collection = f"{daemon.url}/imagefactory/{noun}s"
-    with httpx2.Client(trust_env=False, timeout=60) as http:
+    with httpx2.Client(trust_env=False, verify=False, timeout=60) as http:
         asked = http.post(collection, json={noun: fields})
         assert asked.status_code == 202, asked.text
         image_id: str = asked.json()[noun]["id"]
@@ -105,7 +106,11 @@ def polled(daemon: Daemon, *, clients: int, seconds: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", CASCADES)
 def test_a_cascade_of_mocks_is_quick(daemon: Daemon, name: str) -> None:
-    assert quickest(partial(CASCADES[name], daemon)) < QUICK
+    seconds: list[float] = []
+    ends = time.monotonic() + PATIENCE
+    while not seconds or (min(seconds) >= QUICK and time.monotonic() < ends):
+        seconds.append(quickest(partial(CASCADES[name], daemon)))
+    assert min(seconds) < QUICK, seconds
 
 
 def test_two_hundred_pollers_do_not_delay_a_build(daemon: Daemon) -> None:
