@@ -109,7 +109,11 @@ class FakeEngine:
             self._work()
         file = self.folder / self.things["templates"][template]["_disk"]
         ticket = self._ticket(file, file.stat().st_size, "read")
-        content = httpx2.get(self.imageio.admit(ticket), timeout=60).raise_for_status().content
+        content = (
+            httpx2.get(self.imageio.admit(ticket), timeout=60, verify=self.imageio.trusted)
+            .raise_for_status()
+            .content
+        )
         self.imageio.dismiss(ticket["uuid"])
         return content
 
@@ -248,6 +252,11 @@ class FakeEngine:
         transfer = self.things["imagetransfers"].get(identifier)
         if transfer is None:
             return _fault(404, "not found")
+        if action == "resume":
+            assert transfer["phase"] == "paused_system"
+            transfer["phase"] = "resuming"
+            self._later(lambda: transfer.update(phase="transferring"))
+            return Answer(content={"status": "complete"})
         if transfer["phase"] not in {"initializing", "transferring"}:
             return _fault(409, "[Cannot end the transfer: it is ending.]")
         self.imageio.dismiss(transfer["_ticket"])

@@ -4,6 +4,7 @@ It is run as a program and spoken to by HTTP: who imports it takes its licence.
 """
 
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,10 @@ run_dir = {state}
 drop_privileges = false
 systemd_enable = false
 [tls]
-enable = false
+enable = true
+key_file = {state}/key.pem
+cert_file = {state}/cert.pem
+ca_file = {state}/cert.pem
 [remote]
 host = 127.0.0.1
 port = {port}
@@ -56,6 +60,12 @@ class ImageIO:
 
     url: str
     control: Path
+    authority: str  #: PEM of the certificate that it shows
+
+    @property
+    def trusted(self) -> ssl.SSLContext:
+        """What a client trusts it by."""
+        return ssl.create_default_context(cadata=self.authority)
 
     def admit(self, ticket: Mapping[str, Any]) -> str:
         """The address at which a ticket's file may be read or written."""
@@ -79,6 +89,7 @@ def running(state: Path) -> Iterator[ImageIO]:
     """The daemon, as long as the block runs."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    authority = _certified(state)
     (state / "conf.d").mkdir()
     config = _CONFIG.format(state=state, port=port)
     (state / "conf.d" / "test.conf").write_text(config)
@@ -93,7 +104,9 @@ def running(state: Path) -> Iterator[ImageIO]:
             stderr=output,
         ) as process,
     ):
-        daemon = ImageIO(url=f"http://127.0.0.1:{port}", control=state / "control")
+        daemon = ImageIO(
+            url=f"https://127.0.0.1:{port}", control=state / "control", authority=authority
+        )
         try:
             _await(daemon, process, log)
             yield daemon
@@ -101,11 +114,20 @@ def running(state: Path) -> Iterator[ImageIO]:
             process.kill()
 
 
+def _certified(state: Path) -> str:
+    """A certificate of its own for the daemon, beside its key."""
+    words = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    files = ["-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(["openssl", "req", *words, *files], cwd=state, check=True, capture_output=True)
+    return (state / "cert.pem").read_text()
+
+
 def _await(daemon: ImageIO, process: subprocess.Popen[bytes], log: Path) -> None:
     ends = time.monotonic() + _STARTING
     while process.poll() is None and time.monotonic() < ends:
         try:
-            httpx2.request("OPTIONS", f"{daemon.url}/images/*", timeout=5)
+            httpx2.request("OPTIONS", f"{daemon.url}/images/*", timeout=5, verify=daemon.trusted)
         except httpx2.TransportError:
             time.sleep(0.1)
         else:

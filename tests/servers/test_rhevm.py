@@ -11,12 +11,15 @@ from typing import Any, ClassVar
 import pytest
 
 from contract import TOKEN, PushContract, made_with, template
+from fakes.bootable import boot_sector, comes_up
 from fakes.build import Told, a_build
-from fakes.faulty import Faulty
+from fakes.faulty import Fault, Faulty, faulty_line
 from fakes.ovirt import PASSWORD, USER, FakeEngine, engine
-from fault_contract import Clock, FaultContract
+from fault_contract import Clock, FaultContract, Life
+from imagefactory.builds.planner import Push
 from imagefactory.clouds.rhevm import Rhevm
 from imagefactory.clouds.rhevm.login import RhevmLogin
+from imagefactory.clouds.rhevm.transfer import _Ticket
 from imagefactory.core.errors import CloudError
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
@@ -38,7 +41,12 @@ class Place:
         self, *, url: str | None = None, password: str = PASSWORD, **provider: Any
     ) -> RhevmLogin:
         """A login; `url` is the address of a proxy."""
-        place = {"api-url": url or self.engine.url, "storage_domain": "data", **provider}
+        place = {
+            "api-url": url or self.engine.url,
+            "storage_domain": "data",
+            "ca_certificate": self.engine.imageio.authority,
+            **provider,
+        }
         person = {"username": USER, "password": password}
         return cloud().login(json.dumps(place), Secret(json.dumps(person)))
 
@@ -116,7 +124,7 @@ def raw(tmp_path: Path) -> Path:
     path = tmp_path / "raw"
     with path.open("wb") as file:
         file.truncate(20 << 20)
-        file.write(b"\xeb\x63\x90")
+        file.write(boot_sector())
         file.seek(9 << 20)
         file.write(os.urandom(5 << 20))
     return path
@@ -142,8 +150,11 @@ def test_the_template_holds_what_was_made(
         f"disks: factory-image-{TOKEN}",
         f"templates: factory-image-{TOKEN}",
     ]
-    size = disk.stat().st_size
-    assert place.engine.read(made["id"])[:size] == disk.read_bytes()
+    read_back = tmp_path / "read-back"
+    read_back.write_bytes(place.engine.read(made["id"])[: disk.stat().st_size])
+    assert read_back.read_bytes() == disk.read_bytes()
+    if domain == "other":
+        assert comes_up(read_back, tmp_path)
     assert not place.engine.sessions
     [stored] = place.engine.things["disks"].values()
     assert stored["format"] == {"raw": "raw", "qcow2": "cow"}[form]
@@ -164,6 +175,7 @@ def test_the_originals_provider_leads_to_the_master_domain(
         "nfs-host": "nfs.example.com",
         "cluster": "_any_",
         "timeout": 1800,
+        "ca_certificate": place.engine.imageio.authority,
     }
     login = cloud().login(json.dumps(provider), Secret(""))
     cloud().check(login)
@@ -178,6 +190,52 @@ def test_a_host_out_of_reach_is_passed_by_through_the_engines_proxy(
     place.engine.reached = False
     pushed = cloud().push(image, raw, place.login(), Told())
     assert place.engine.read(pushed.identifier) == raw.read_bytes()
+
+
+def test_a_host_that_shows_another_certificate_is_not_sent_a_byte(
+    place: Place, image: ProviderImage, raw: Path
+) -> None:
+    login = cloud().login(
+        json.dumps({"api-url": place.engine.url, "storage_domain": "data"}),
+        Secret(json.dumps({"username": USER, "password": PASSWORD})),
+    )
+    with pytest.raises(CloudError, match="has a certificate that is not trusted"):
+        cloud().push(image, raw, login, Told())
+    assert place.engine.names() == []
+
+
+def test_a_push_goes_on_where_a_killed_one_ended(place: Place, tmp_path: Path) -> None:
+    disk = tmp_path / "long"
+    with disk.open("wb") as file:
+        for number in range(6):
+            file.seek(number * 12 << 20)
+            file.write(os.urandom(7 << 20))
+        file.truncate(80 << 20)
+    image = ProviderImage(
+        id=TOKEN, name="web-server", provider="p", target="rhevm", template=template().text
+    )
+    with faulty_line() as line:
+        place.engine.imageio_url = line.front(place.engine.imageio.url)
+        life = Life(Push(image=image, cloud=cloud(), login=place.login()), tmp_path, disk)
+        life.killed_by(lambda kill: line.arm(Fault.KILLED_SENDING, at=10, kill=kill))
+        assert line.calls[-1].method == "PUT", "the fifth piece"
+        [transfer] = place.engine.things["imagetransfers"].values()
+        transfer["phase"] = "paused_system"  # as the engine does after some minutes
+        line.arm(None)
+        pushed = life()
+        sent = sum(call.length for call in line.calls if call.method == "PUT")
+    assert 2 * 7 << 20 <= sent <= 4 * 7 << 20
+    assert place.engine.read(pushed.identifier) == disk.read_bytes()
+    assert len(place.engine.names()) == 2
+
+
+def test_what_lay_on_a_device_before_is_noticed_where_zeros_should_be(
+    place: Place, image: ProviderImage, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Ticket, "_zero", lambda *_words: None)
+    with pytest.raises(CloudError, match="did not store the disk as it was sent"):
+        cloud().push(image, raw, place.login(storage_domain="san"), Told())
+    assert place.engine.names() == []
 
 
 def test_parameters_size_the_machine(place: Place, raw: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from imagefactory.clouds.rhevm.engine import Engine, connected
 from imagefactory.clouds.rhevm.login import RhevmLogin, read
 from imagefactory.clouds.rhevm.place import Place, found
-from imagefactory.clouds.rhevm.transfer import cancel, upload
+from imagefactory.clouds.rhevm.transfer import cancel, is_usable, upload
 from imagefactory.core.config import Config
 from imagefactory.core.contents import Package
 from imagefactory.core.errors import CloudError
@@ -79,6 +79,7 @@ class Rhevm:
         with connected(login, "take the image", proceed=progress.proceed) as engine:
             place = found(engine)
             if whole := _whole(image.id, engine):
+                _clear(image.id, engine, but=whole)
                 return Pushed(identifier=whole, account=login.username)
             place.check(size)
             try:
@@ -96,6 +97,7 @@ class Rhevm:
     def find(self, token: str, login: RhevmLogin) -> Pushed | None:
         with connected(login, "show its templates") as engine:
             whole = _whole(token, engine)
+            _clear(token, engine, but=whole)
             return Pushed(identifier=whole, account=login.username) if whole else None
 
     def delete(self, identifier: str, login: RhevmLogin) -> None:
@@ -126,9 +128,15 @@ def _stored(
         **({"initial_size": disk.stat().st_size} if form == "cow" else {}),
         "storage_domains": {"storage_domain": [{"id": place.domain}]},
     }
-    identifier = engine.make_named("disks", _UNFINISHED + image.id, body)
-    engine.settled(f"disks/{identifier}")
-    upload(disk, identifier, form, engine, progress)
+    name, resumed = _UNFINISHED + image.id, False
+    for there in engine.named("disks", name):
+        if engine.named("vms", name):
+            return str(there["id"])  # it was whole when an earlier life gave it to the machine
+        resumed = is_usable(there["id"], engine)
+        if not resumed:
+            engine.remove(f"disks/{there['id']}")
+    identifier = engine.make_named("disks", name, body)
+    upload(disk, identifier, form, engine, progress, resumed=resumed)
     return identifier
 
 
@@ -174,12 +182,13 @@ def _template(image: ProviderImage, disk: str, machine: str, engine: Engine) -> 
 
 
 def _whole(token: str, engine: Engine) -> str | None:
-    """The template of a token, when the engine has done with it; what a killed push left beside it goes."""
+    """The template of a token, when the engine has done with it; those that came to nothing go."""
     whole = None
     for template in engine.named("templates", PREFIX + token):
         if engine.settled(f"templates/{template['id']}") == "ok":
             whole = str(template["id"])
-    _clear(token, engine, but=whole)
+        else:
+            engine.remove(f"templates/{template['id']}")
     return whole
 
 

@@ -56,12 +56,10 @@ class Engine:
     def make(
         self, path: str, body: Thing, *, same: Callable[[Thing], bool], search: str | None = None
     ) -> Thing:
-        """Make a thing. The engine knows no repeated requests, so later tries look for the `same` first."""
-        tries = count()
+        """Make a thing, unless an earlier try or life has: the engine knows no repeated requests."""
 
         def begin() -> Thing:
-            there = self._listed(path, search) if next(tries) else []
-            found = next((thing for thing in there if same(thing)), None)
+            found = next((thing for thing in self._listed(path, search) if same(thing)), None)
             return found or content(self._once("POST", path, json=body))
 
         return self.rest.retry(begin)

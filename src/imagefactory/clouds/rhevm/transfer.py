@@ -22,28 +22,60 @@ _IDLE: Final = 600  # seconds that a transfer may rest
 _REACHING: Final = 10.0  # seconds that an address may take to answer
 _ENDED: Final = ("finished", "cancelled")
 _OVER: Final = frozenset({404, 409})
+_PAUSED: Final = frozenset({"paused_system", "paused_user"})  # by its inactivity, or by a person
+_ALIVE: Final = frozenset({"initializing", "resuming", "transferring", *_PAUSED})
 
 
 def upload(
-    disk: Path, identifier: str, form: str, engine: Engine, advance: Callable[[int], object]
+    disk: Path,
+    identifier: str,
+    form: str,
+    engine: Engine,
+    advance: Callable[[int], object],
+    *,
+    resumed: bool,
 ) -> None:
-    """Fill the engine's new disk with a file; its bytes are compared there before it counts as whole."""
+    """Fill the engine's disk with a file; its bytes are compared there before it counts as whole.
+
+    `resumed`: an earlier life has made the disk, and may have filled it in part.
+    """
     body = {
         "disk": {"id": identifier},
         "direction": "upload",
         "format": form,
         "inactivity_timeout": _IDLE,
     }
-    transfer = engine.make("imagetransfers", body, same=lambda thing: _moves(thing, identifier))
+    if _alive(identifier, engine) is None:
+        engine.settled(f"disks/{identifier}")
+    transfer = engine.make(
+        "imagetransfers", body, same=lambda thing: _moves(thing, identifier) and _is_alive(thing)
+    )
     path = f"imagetransfers/{transfer['id']}"
     ticket = _Ticket.opened(_begun(path, engine), engine)
-    ticket.send(disk, advance)
-    ticket.compare(disk)
+    begin = ticket.reached(disk) if resumed else 0
+    ticket.send(disk, advance, begin=begin)
+    if not ticket.holds(disk):
+        if begin:  # what was there before was something else
+            ticket.send(disk, advance, begin=0)
+        if not begin or not ticket.holds(disk):
+            msg = "The oVirt engine did not store the disk as it was sent"
+            raise CloudError(msg)
     _finalize(path, engine)
     status = engine.settled(f"disks/{identifier}")
     if status != "ok":
         msg = f"The oVirt engine did not accept the disk that was sent; its status is {status}"
         raise CloudError(msg)
+
+
+def is_usable(identifier: str, engine: Engine) -> bool:
+    """Whether a disk that an earlier life has made can be filled."""
+    if _alive(identifier, engine) is not None:
+        return True
+    for transfer in engine.listed("imagetransfers"):
+        if _moves(transfer, identifier):
+            path = f"imagetransfers/{transfer['id']}"
+            engine.rest.settle(lambda path=path: _ended(path, engine))  # type: ignore[misc]
+    return engine.settled(f"disks/{identifier}") == "ok"
 
 
 def cancel(identifier: str, engine: Engine) -> None:
@@ -59,6 +91,16 @@ def cancel(identifier: str, engine: Engine) -> None:
             engine.rest.settle(lambda path=path: _ended(path, engine) or None)  # type: ignore[misc]
 
 
+def _alive(identifier: str, engine: Engine) -> Thing | None:
+    """The transfer by which a disk can be filled."""
+    transfers = engine.listed("imagetransfers")
+    return next((one for one in transfers if _moves(one, identifier) and _is_alive(one)), None)
+
+
+def _is_alive(transfer: Thing) -> bool:
+    return transfer.get("phase") in _ALIVE
+
+
 def _moves(transfer: Thing, disk: str) -> bool:
     return disk in {(transfer.get(key) or {}).get("id") for key in ("disk", "image")}
 
@@ -69,7 +111,9 @@ def _begun(path: str, engine: Engine) -> Thing:
     def look() -> Thing | None:
         transfer = engine.show(path, fresh=True) or {}
         phase = transfer.get("phase")
-        if phase == "initializing":
+        if phase in _PAUSED:
+            engine.act(f"{path}/resume", {})
+        if phase in _ALIVE and phase != "transferring":
             return None
         if phase != "transferring":
             msg = f"The oVirt engine cannot take a disk: the transfer is {phase}"
@@ -108,7 +152,7 @@ class _Ticket:
 
     engine: Engine
     url: str
-    has_checksums: bool
+    features: frozenset[str]
 
     @classmethod
     def opened(cls, transfer: Thing, engine: Engine) -> "_Ticket":
@@ -126,34 +170,52 @@ class _Ticket:
                     if url == urls[-1]:
                         raise
                 else:
-                    features = content(answer).get("features", ())
-                    return cls(engine=engine, url=url, has_checksums="checksum" in features)
+                    features = frozenset(content(answer).get("features", ()))
+                    return cls(engine=engine, url=url, features=features)
             raise AssertionError
 
         return engine.rest.retry(open_first)
 
-    def send(self, disk: Path, advance: Callable[[int], object]) -> None:
+    def reached(self, disk: Path) -> int:
+        """Where an earlier life ended, which sent one piece after the other: a few samples tell."""
+        ends = [(start + len(data), data[-_SECTOR:]) for start, data in _pieces(disk)]
+        there, missing = 0, len(ends)
+        while there < missing:
+            middle = (there + missing) // 2
+            end, sample = ends[middle]
+            if self._read(end - len(sample), len(sample)) == sample:
+                there = middle + 1
+            else:
+                missing = middle
+        return ends[there - 1][0] if there else 0
+
+    def send(self, disk: Path, advance: Callable[[int], object], *, begin: int) -> None:
         """Write what is not empty, and zeros, which cost next to nothing, where it is."""
         size, at = disk.stat().st_size, 0
         for start, data in _pieces(disk):
-            self._zero(at, start)
+            if start + len(data) > begin:
+                self._zero(at, start)
+                self._write(start, data)
             at = start + len(data)
-            place = {"Content-Range": f"bytes {start}-{at - 1}/*"}
-            self._ask("PUT", params={"flush": "n"}, headers=place, content=data)
             advance(at)
         self._zero(at, size)
         self._ask("PATCH", json={"op": "flush"})
         advance(size)
 
-    def compare(self, disk: Path) -> None:
-        """`CloudError` when other bytes are there than were sent."""
-        if not (self._is_summed(disk) if self._can_sum(disk) else self._is_read(disk)):
-            msg = "The oVirt engine did not store the disk as it was sent"
-            raise CloudError(msg)
+    def holds(self, disk: Path) -> bool:
+        """Whether the bytes are there that were sent."""
+        return self._is_summed(disk) if self._can_sum(disk) else self._is_read(disk)
+
+    def _full(self) -> list[tuple[int, int]]:
+        """The parts that are not known to be zeros."""
+        if "extents" not in self.features:
+            return [(0, 1 << 63)]
+        extents = self._ask("GET", "/extents").json()
+        return [(e["start"], e["start"] + e["length"]) for e in extents if not e.get("zero")]
 
     def _can_sum(self, disk: Path) -> bool:
         """Whether a sum of all that is there is one of the disk: a device may be longer than that."""
-        if not self.has_checksums:
+        if not {"checksum", "extents"} <= self.features:
             return False
         extents = self._ask("GET", "/extents").json()
         return bool(sum(extent["length"] for extent in extents) == disk.stat().st_size)
@@ -164,11 +226,28 @@ class _Ticket:
         return bool(answer.get("checksum") == checksum(disk))
 
     def _is_read(self, disk: Path) -> bool:
+        full, size, at = self._full(), disk.stat().st_size, 0
         for start, data in _pieces(disk):
-            place = {"Range": f"bytes={start}-{start + len(data) - 1}"}
-            if self._ask("GET", headers=place, expect=(200, 206)).content != data:
+            if not self._is_empty(at, start, full) or self._read(start, len(data)) != data:
                 return False
+            at = start + len(data)
+        return self._is_empty(at, size, full)
+
+    def _is_empty(self, start: int, end: int, full: list[tuple[int, int]]) -> bool:
+        """Whether there are only zeros; what storage knows to be zeros is not read."""
+        for first, last in full:
+            for place in range(max(start, first), min(end, last), _PIECE):
+                if self._read(place, min(_PIECE, end - place, last - place)).strip(b"\0"):
+                    return False
         return True
+
+    def _read(self, start: int, size: int) -> bytes:
+        place = {"Range": f"bytes={start}-{start + size - 1}"}
+        return self._ask("GET", headers=place, expect=(200, 206)).content
+
+    def _write(self, start: int, data: bytes) -> None:
+        place = {"Content-Range": f"bytes {start}-{start + len(data) - 1}/*"}
+        self._ask("PUT", params={"flush": "n"}, headers=place, content=data)
 
     def _zero(self, start: int, end: int) -> None:
         if end > start:
