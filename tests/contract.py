@@ -9,6 +9,7 @@ import json
 import os
 import pprint
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -276,6 +277,18 @@ class PushContract(ABC, Generic[LoginT]):
             cloud.push(image, disk, login, interrupt)
         assert cloud.find(image.id, login) is None
         assert sorted(self.things(login)) == before
+
+    def test_a_wrong_key_is_told_within_a_second(
+        self, cloud: Cloud[LoginT], refused: LoginT
+    ) -> None:
+        """Of a few tries the quickest counts: libraries are loaded once, and neighbours may be busy."""
+        took = []
+        for _ in range(3):
+            began = time.monotonic()
+            with pytest.raises(CloudError):
+                cloud.check(refused)
+            took.append(time.monotonic() - began)
+        assert min(took) < 1
 
     def test_a_refusal_is_a_cloud_error(
         self, cloud: Cloud[LoginT], refused: LoginT, image: ProviderImage, disk: Path

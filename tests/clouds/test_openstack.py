@@ -21,6 +21,7 @@ from imagefactory.core.errors import CloudError, RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.engine.formats.convert import Convert
+from imagefactory.plugins.retry import Retry
 
 ORIGINAL = """
 <provider_credentials>
@@ -112,6 +113,48 @@ def test_todays_texts_say_more() -> None:
     assert read.endpoint == "https://images.example.com/v2"
     assert (read.min_disk, read.min_ram) == (8, 512)
     assert read.properties == {"hw_firmware_type": "uefi", "hw_machine_type": "q35"}
+
+
+class Answer:
+    """What an adapter returns."""
+
+    url = "http://glance.example.com/v2/info/usage"
+
+    def __init__(self, status: int, content: Mapping[str, Any]) -> None:
+        self.status_code = status
+        self._content = content
+
+    def json(self) -> Mapping[str, Any]:
+        return self._content
+
+
+@pytest.mark.parametrize(
+    ("status", "usage", "message"),
+    [
+        (404, {}, None),
+        (200, {}, None),
+        (200, {"image_count_total": {"usage": 3, "limit": 4}}, None),
+        (200, {"image_size_total": {"usage": 3, "limit": -1}}, None),
+        (200, {"image_count_total": {"usage": 4, "limit": 4}}, '"image_count_total" is full'),
+        (200, {"image_size_total": {"usage": 9, "limit": 4}}, '"image_size_total" is full'),
+    ],
+)
+def test_a_full_quota_is_told_before(
+    status: int, usage: Mapping[str, Any], message: str | None
+) -> None:
+    class Adapter:
+        def get(self, path: str, **_words: Any) -> Answer:
+            shown = {"/images": Answer(200, {"images": []})}
+            return shown.get(path, Answer(status, {"usage": usage}))
+
+    adapter: Any = Adapter()
+    retry = Retry(faults=(), pause=lambda _error: None)
+    images = glance.Glance(adapter=adapter, project="p1", account="me", retry=retry)
+    if message is None:
+        images.list_first()
+    else:
+        with pytest.raises(CloudError, match=message):
+            images.list_first()
 
 
 def test_an_application_credential_brings_its_own_project() -> None:

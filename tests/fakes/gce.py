@@ -53,6 +53,8 @@ class FakeGce:
     operations: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: dict[str, str] = field(default_factory=dict)  #: operations by the id of the request
     fail_next: bool = False  #: the next image comes to nothing
+    limit: int = 2000  #: images that the project may have
+    shows_quotas: bool = True  #: whether the service account may see the project
     numbers: Iterator[int] = field(default_factory=lambda: count(4711))
 
     def credentials(self, **changed: str) -> dict[str, str]:
@@ -72,12 +74,12 @@ class FakeGce:
             return self._login(asked)
         if asked.headers.get("authorization") != f"Bearer {_TOKEN}":
             return _error(401, "Request had invalid authentication credentials.")
+        if asked.path == _GLOBAL.removesuffix("/global"):
+            return self._project()
         kind, _, name = asked.path.removeprefix(_GLOBAL + "/").partition("/")
         match asked.method, kind, name:
-            case "GET", "images", "":
-                return self._list(asked)
             case "GET", "images", _:
-                return self._show(name)
+                return self._show(name) if name else self._list(asked)
             case "POST", "images", "":
                 return self._once(asked, lambda: self._insert(asked))
             case "DELETE", "images", _:
@@ -85,6 +87,12 @@ class FakeGce:
             case "GET", "operations", _:
                 return self._operation(name)
         return _error(404, f"The resource {asked.path} was not found.")
+
+    def _project(self) -> Answer:
+        if not self.shows_quotas:
+            return _error(403, "Required 'compute.projects.get' permission.")
+        quota = {"metric": "IMAGES", "limit": float(self.limit), "usage": len(self.images)}
+        return Answer(content={"quotas": [{"metric": "CPUS", "limit": 1.0, "usage": 1.0}, quota]})
 
     def _login(self, asked: Asked) -> Answer:
         form = asked.form()

@@ -245,6 +245,19 @@ def test_what_would_not_work_is_told_before(place: Place) -> None:
         cloud().check(place.login(credentials=other))
 
 
+def test_a_project_that_is_full_is_told_before(
+    place: Place, image: ProviderImage, disk: Path
+) -> None:
+    cloud().push(image, disk, place.login(), Told())
+    cloud().check(place.login())
+    place.gce.limit = 1
+    with pytest.raises(CloudError, match="has as many images as Google lets it have") as error:
+        cloud().check(place.login())
+    assert error.value.hint == "Delete some of the 1"
+    place.gce.shows_quotas = False
+    cloud().check(place.login())
+
+
 def test_only_what_a_factory_made_is_deleted(place: Place) -> None:
     place.gce.images["theirs"] = {"name": "theirs", "id": "1", "status": "READY", "labels": {}}
     with pytest.raises(CloudError, match="was not made by a factory"):

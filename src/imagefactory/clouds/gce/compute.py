@@ -16,6 +16,7 @@ from imagefactory.plugins.rest import AccessToken, Rest, content
 
 _FEATURES: Final = ("UEFI_COMPATIBLE", "GVNIC", "VIRTIO_SCSI_MULTIQUEUE")
 _UNSAFE: Final = re.compile(r"[^a-z0-9]+")
+_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 
@@ -29,8 +30,17 @@ class Compute:
     authorize: AccessToken
 
     def check(self) -> None:
-        """Ask for any one image, which needs all that a push needs but the right to write."""
+        """Ask for any one image, which needs all that a push needs but the right to write, and for room."""
         content(self._ask("GET", self._images, params={"maxResults": "1"}))
+        project = f"{self.login.compute_endpoint}/projects/{self.login.project}"
+        answer = self._ask("GET", project, expect=(200, _FORBIDDEN))  # few may see it
+        quotas = () if answer.status_code == _FORBIDDEN else content(answer).get("quotas", ())
+        for quota in quotas:
+            if quota.get("metric") == "IMAGES" and quota["usage"] >= quota["limit"]:
+                msg = (
+                    f'The project "{self.login.project}" has as many images as Google lets it have'
+                )
+                raise CloudError(msg, hint=f"Delete some of the {quota['usage']:g}")
 
     def having(self, token: str) -> Iterator[Mapping[str, Any]]:
         """The images with this token, in whatever state."""

@@ -36,6 +36,7 @@ INSTALL: Final = 'Install it with: pip install "imagefactory[openstack]"'
 
 _PATIENCE: Final = 30.0  # seconds without an answer
 _STORING: Final = 900.0  # seconds that Glance may take to put away what it was sent
+_OK: Final = 200
 ASKING: Final = 2.0  # seconds that a check lets a fault last
 _PUSHING: Final = 120.0  # seconds that a push does, each time
 _UNDOING: Final = 10.0  # seconds that it does when it has failed already
@@ -57,8 +58,16 @@ class Glance:
     retry: Retry
 
     def list_first(self) -> None:
-        """Ask for any one image, which needs all that a push needs but the room."""
+        """Ask for any one image, which needs all that a push needs, and for room where limits are kept."""
         self.retry(lambda: _read(self.adapter.get("/images", params={"limit": 1}), "images"))
+        answer = self.retry(lambda: self.adapter.get("/info/usage", raise_exc=False))
+        if answer.status_code != _OK:  # it is younger than Glance is
+            return
+        for name in ("image_count_total", "image_size_total"):
+            used = answer.json()["usage"].get(name, {"usage": 0, "limit": -1})
+            if used["usage"] >= used["limit"] >= 0:
+                msg = f'The project "{self.project}" may not have more in OpenStack: its "{name}" is full'
+                raise CloudError(msg, hint=f"It has {used['usage']} of {used['limit']}")
 
     def having(self, key: str, value: str) -> list[Mapping[str, Any]]:
         """The project's own images with this property; others' public ones may have it too."""
