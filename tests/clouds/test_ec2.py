@@ -124,6 +124,17 @@ def test_a_role_can_be_given() -> None:
     assert (identity.role, identity.external_id) == (role["role_arn"], "x")
 
 
+def test_nobody_gets_the_instances_keys_unless_the_operator_says_so(tmp_path: Path) -> None:
+    wanted = Secret('{"credential_source": "Ec2InstanceMetadata"}')
+    with pytest.raises(RequestError, match="which it gives to nobody") as error:
+        EC2(made_with(tmp_path)).login("eu-west-1", wanted)
+    assert error.value.hint == 'The operator may set "ec2_instance_keys"'
+    identity = EC2(made_with(tmp_path, ec2_instance_keys=True)).login("eu-west-1", wanted).identity
+    assert (identity.of_instance, identity.secrets) == (True, ())
+    with pytest.raises(RequestError, match='is not "Ec2InstanceMetadata"'):
+        login("eu-west-1", '{"credential_source": "Environment"}')
+
+
 def test_what_becomes_of_an_image_is_the_providers() -> None:
     given = {
         "region": "eu-west-1",

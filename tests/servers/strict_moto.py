@@ -6,12 +6,14 @@ snapshot, and forgets what an AMI is made of; so those requests are answered her
 
 import base64
 import hashlib
+import io
 import os
 import re
 from importlib import import_module
 from typing import Any, Final
 
 ACCESS_KEY: Final = "AKIAFACTORY0123456789"
+READER: Final = "AKIAREADER0123456789"  # may look, and change nothing
 _BLOCK: Final = 512 << 10
 
 # A thousand AMIs of other owners, which every listing would go through.
@@ -129,6 +131,7 @@ amis.AmisResponse.copy_image = copy_image
 models.Ami.block_device_mappings = property(_mappings)
 
 moto: Any = import_module("moto.server")
+_DENIED: Final = "AccessDeniedException"
 _inner = moto.DomainDispatcherApplication(moto.create_backend_app)
 _XML: Final = (
     b"<Response><Errors><Error><Code>AuthFailure</Code><Message>who?</Message></Error></Errors>"
@@ -142,6 +145,16 @@ def application(environ: dict[str, Any], start_response: Any) -> Any:
     known = signed is None or signed[1] == ACCESS_KEY or signed[1].startswith("ASIA")
     if known:
         return _inner(environ, start_response)
-    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    if signed and signed[1] == READER:
+        if re.search(rb"Action=(Describe|GetCaller)", body):
+            environ["wsgi.input"] = io.BytesIO(body)
+            return _inner(environ, start_response)
+        if "/ebs/" in environ["HTTP_AUTHORIZATION"]:
+            words = [("Content-Type", "application/json"), ("x-amzn-ErrorType", _DENIED)]
+            start_response("403 Forbidden", words)
+            return [b'{"Message": "no"}']
+        start_response("403 Forbidden", [("Content-Type", "text/xml")])
+        return [_XML.replace(b"AuthFailure", b"UnauthorizedOperation")]
     start_response("403 Forbidden", [("Content-Type", "text/xml")])
     return [_XML]

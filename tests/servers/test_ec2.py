@@ -12,7 +12,9 @@ from contract import TOKEN, PushContract, made_with, template
 from fakes.bootable import boot_sector, comes_up
 from fakes.build import Told
 from fakes.faulty import Faulty, faulty_line
+from fakes.instance import metadata_service
 from fault_contract import FaultContract
+from imagefactory.clouds.aws import keys
 from imagefactory.clouds.aws.client import connected
 from imagefactory.clouds.aws.ec2 import EC2
 from imagefactory.clouds.aws.ec2_login import Ec2Login
@@ -260,6 +262,27 @@ def test_a_role_is_taken_on(aws: AwsServer, cloud: EC2, image: ProviderImage, di
     assert cloud.find(image.id, login) == pushed
 
 
+def test_the_instances_keys_are_taken_where_the_operator_lets_them(
+    aws: AwsServer,
+    image: ProviderImage,
+    disk: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cloud = EC2(made_with(tmp_path, ec2_instance_keys=True))
+    provider = json.dumps({"region": REGION, "endpoint_url": aws.url})
+    login = cloud.login(provider, Secret('{"credential_source": "Ec2InstanceMetadata"}'))
+    role = {"AccessKeyId": "ASIAROLE", "SecretAccessKey": "hunter2", "Token": "hunter3"}
+    with metadata_service(**role) as url:
+        monkeypatch.setattr(keys, "METADATA", url)
+        cloud.check(login)
+        pushed = cloud.push(image, disk, login, Told())
+        assert pushed.account == "the instance's role"
+        assert cloud.find(image.id, login) == pushed
+    with pytest.raises(CloudError, match="gets no keys from EC2"):
+        cloud.check(login)
+
+
 def test_a_region_that_is_not_there_is_told(aws: AwsServer, cloud: EC2) -> None:
     with pytest.raises(CloudError, match='The EC2 region "eu-nowhere-9" is not there'):
         cloud.check(login_to(cloud, aws, copy_to="eu-nowhere-9"))
@@ -271,6 +294,13 @@ def test_a_wrong_key_is_told_and_no_secret_is_shown(aws: AwsServer, cloud: EC2) 
         cloud.check(login)
     assert error.value.brief == f'EC2 in "{REGION}" refused the login'
     assert aws.secret not in f"{error.value!r} {error.value.__cause__!r} {login!r}"
+
+
+def test_a_right_that_is_missing_is_told_by_its_name(aws: AwsServer, cloud: EC2) -> None:
+    login = login_to(cloud, aws, access="AKIAREADER0123456789")
+    with pytest.raises(CloudError, match='does not allow "AKIAREADER0123456789" to') as error:
+        cloud.check(login)
+    assert error.value.hint == 'Allow the action "CompleteSnapshot" to it'
 
 
 def test_a_disk_that_is_not_raw_is_refused(

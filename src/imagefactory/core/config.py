@@ -84,6 +84,7 @@ class Config:
     rhevm_image_format: Literal["raw", "qcow2"] = "raw"
     ec2_image_format: str = "raw"
     ec2_ami_type: Literal["ebs", "s3"] = "ebs"
+    ec2_instance_keys: bool = False  #: whether every client may push with the keys of this instance
     ec2_32bit_util: str = "m1.small"  #: the type of an instance that works for 32-bit images
     ec2_64bit_util: str = "m1.large"
     mirrors: Mapping[str, str] = field(

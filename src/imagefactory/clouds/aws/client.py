@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from imagefactory import __version__
+from imagefactory.clouds.aws import keys
 from imagefactory.clouds.aws.identity import Identity
 from imagefactory.core.errors import CloudError
 from imagefactory.core.secret import Secret
@@ -19,7 +20,6 @@ from imagefactory.plugins.retry import Retry, pause_after
 if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.config import Config
-    from botocore.credentials import Credentials
     from types_boto3_ebs.client import EBSClient
     from types_boto3_ec2.client import EC2Client
     from types_boto3_s3.client import S3Client
@@ -180,16 +180,6 @@ def _config(place: Place) -> "Config":
     return Config(**words)
 
 
-class _Given:
-    """The library's chain of places where credentials are looked for, cut down to ours."""
-
-    def __init__(self, credentials: "Credentials") -> None:
-        self._credentials = credentials
-
-    def load_credentials(self) -> "Credentials":
-        return self._credentials
-
-
 @cache
 def _models() -> Any:
     """The descriptions of AWS's services: half a second to read EC2's, and the same for every session."""
@@ -200,35 +190,15 @@ def _models() -> Any:
 
 def _session(identity: Identity, place: Place, config: "Config") -> Any:
     """A session that knows nothing of this machine's own account."""
-    from botocore import credentials as known  # noqa: PLC0415 - an extra
     from botocore.session import Session  # noqa: PLC0415 - an extra
 
     session: Any = Session()
     for name in ("config_file", "credentials_file"):
         session.set_config_variable(name, os.devnull)
-    token = identity.session_token
-    credentials: Any = known.Credentials(
-        identity.access_key, identity.secret_key.reveal(), token.reveal() if token else None
-    )
-    if identity.role:
-        wanted = {"RoleSessionName": "imagefactory", "ExternalId": identity.external_id}
-        fetcher = known.AssumeRoleCredentialFetcher(
-            client_creator=partial(
-                session.create_client,
-                region_name=place.region,
-                endpoint_url=place.endpoint,
-                verify=place.verify,
-                config=config,
-            ),
-            source_credentials=credentials,
-            role_arn=identity.role,
-            extra_args={key: value for key, value in wanted.items() if value},
-        )
-        credentials = known.DeferredRefreshableCredentials(
-            method="assume-role", refresh_using=fetcher.fetch_credentials
-        )
+    words = {"endpoint_url": place.endpoint, "verify": place.verify, "config": config}
+    make_client = partial(session.create_client, region_name=place.region, **words)
     session.register_component("data_loader", _models())
-    session.register_component("credential_provider", _Given(credentials))
+    session.register_component("credential_provider", keys.of(identity, make_client))
     return session
 
 
@@ -275,7 +245,7 @@ def _refusal(
             return CloudError(msg, hint="Check access key, secret and session token")
         case exceptions.ClientError() if code in _FORBIDDEN:
             action = error.operation_name
-            msg = f'{where} does not allow "{identity.access_key}" to {doing}'
+            msg = f'{where} does not allow "{identity.name}" to {doing}'
             return CloudError(msg, hint=f'Allow the action "{action}" to it')
         case exceptions.ClientError():
             return CloudError(f"{where} refused to {doing}: {_words(error, secrets)}")

@@ -56,7 +56,7 @@ class EC2:
         return ("ec2",)
 
     def login(self, provider: str, credentials: Secret) -> Ec2Login:
-        return ec2_login.read(provider, credentials)
+        return ec2_login.read(provider, credentials, instance=self._config.ec2_instance_keys)
 
     def customization(self, template: Template) -> Customization:
         """What EC2 asks of an image; Debian's kernels have ENA and NVMe.
@@ -165,7 +165,7 @@ class EC2:
             raise RequestError(msg)
 
     def _pushed(self, identifier: str, login: Ec2Login) -> Pushed:
-        return Pushed(identifier=identifier, account=login.identity.access_key)
+        return Pushed(identifier=identifier, account=login.identity.name)
 
 
 def _whole(aws: Aws, token: str) -> str | None:

@@ -42,8 +42,11 @@ class Ec2Login:
         return self.place.region
 
 
-def read(provider: str, credentials: Secret) -> Ec2Login:
-    """Both texts as a login; `RequestError` names what is missing or not understood."""
+def read(provider: str, credentials: Secret, *, instance: bool = False) -> Ec2Login:
+    """Both texts as a login; `RequestError` names what is missing or not understood.
+
+    `instance`: whether clients may use the keys of the factory's own instance.
+    """
     text = provider.strip()
     given: Mapping[str, Any] = {"name": text}
     if text.startswith(("{", "<")):
@@ -55,7 +58,9 @@ def read(provider: str, credentials: Secret) -> Ec2Login:
         msg = f'The key "volume_type" of the provider is "{volume_type}", which EC2 does not have'
         raise RequestError(msg, hint="These are: " + ", ".join(_VOLUME_TYPES))
     return Ec2Login(
-        identity=Identity.read(credentials, element="ec2_credentials", service="EC2"),
+        identity=Identity.read(
+            credentials, element="ec2_credentials", service="EC2", instance=instance
+        ),
         place=Place(
             name=f'EC2 in "{region}"',
             region=region,

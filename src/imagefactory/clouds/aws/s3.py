@@ -48,7 +48,7 @@ class S3:
         return ("s3",)
 
     def login(self, provider: str, credentials: Secret) -> S3Login:
-        return s3_login.read(provider, credentials)
+        return s3_login.read(provider, credentials, instance=self._config.ec2_instance_keys)
 
     def customization(self, template: Template) -> Customization:
         return Customization()
@@ -115,4 +115,4 @@ class S3:
 
 
 def _pushed(key: str, login: S3Login) -> Pushed:
-    return Pushed(identifier=f"s3://{login.bucket}/{key}", account=login.identity.access_key)
+    return Pushed(identifier=f"s3://{login.bucket}/{key}", account=login.identity.name)

@@ -32,8 +32,11 @@ class S3Login:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(provider: str, credentials: Secret) -> S3Login:
-    """Both texts as a login; `RequestError` names what is missing or not understood."""
+def read(provider: str, credentials: Secret, *, instance: bool = False) -> S3Login:
+    """Both texts as a login; `RequestError` names what is missing or not understood.
+
+    `instance`: whether clients may use the keys of the factory's own instance.
+    """
     text = provider.strip()
     given: Mapping[str, Any] = {"bucket": text}
     if text.startswith(("{", "<")):
@@ -48,7 +51,9 @@ def read(provider: str, credentials: Secret) -> S3Login:
         msg = 'The key "endpoint_url" of the provider is not the address of a server'
         raise RequestError(msg, hint="Such as https://s3.example.com")
     return S3Login(
-        identity=Identity.read(credentials, element="s3_credentials", service="S3"),
+        identity=Identity.read(
+            credentials, element="s3_credentials", service="S3", instance=instance
+        ),
         place=Place(
             name=f'S3 at "{endpoint.rstrip("/")}"' if endpoint else "S3",
             region=place.text("region") or "us-east-1",
