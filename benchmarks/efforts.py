@@ -26,6 +26,7 @@ class Effort:
     """What one program needs: medians of all runs, the most memory of any."""
 
     seconds: float
+    cpu: float  #: seconds of the processors, its ended children's too: what a busy machine changes less
     size: int  #: bytes that it wrote
     peak: int  #: bytes of memory, all its processes together
 
@@ -83,6 +84,7 @@ def usual(runs: Sequence[Effort]) -> Effort:
     """The median of the time, the most memory."""
     return Effort(
         seconds=statistics.median(run.seconds for run in runs),
+        cpu=statistics.median(run.cpu for run in runs),
         size=runs[-1].size,
         peak=max(run.peak for run in runs),
     )

@@ -70,6 +70,7 @@ def _compared(disk: Path, folder: Path, runs: int) -> dict[str, Effort]:
     one_by_one = [shown[peers[form].name] for form in ("qcow2", "vmdk", "tar.gz")]
     shown["the others, one after another"] = Effort(
         seconds=sum(effort.seconds for effort in one_by_one),
+        cpu=sum(effort.cpu for effort in one_by_one),
         size=sum(effort.size for effort in one_by_one),
         peak=max(effort.peak for effort in one_by_one),
     )

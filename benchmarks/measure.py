@@ -34,7 +34,8 @@ def main() -> int:
     ended.set()
     watcher.join()
     peak = max(*peaks, usage.ru_maxrss * 1024)
-    Path(told).write_text(json.dumps({"seconds": seconds, "peak": peak}))
+    cpu = usage.ru_utime + usage.ru_stime
+    Path(told).write_text(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak}))
     return process.returncode
 
 

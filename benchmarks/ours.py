@@ -78,6 +78,12 @@ class Factory:
         for path in self.state.glob("*.db*"):
             path.unlink()
 
+    def forget_bodies(self, *, besides: str) -> None:
+        """Remove the bodies of all images but this one."""
+        for path in (self.state / "storage").glob("*.body"):
+            if path.stem != besides:
+                path.unlink()
+
     def forget_layers(self) -> None:
         """Begin with nothing but package files."""
         self.forget_images()

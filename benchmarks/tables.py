@@ -26,9 +26,9 @@ def of_builds(builds: Mapping[str, Phases]) -> str:
 
 def of_efforts(efforts: Mapping[str, Effort | str]) -> str:
     """What each program needed, or why it did not work."""
-    head = ["", "s", "MiB written", "MiB of memory"]
+    head = ["", "s", "s of processor", "MiB written", "MiB of memory"]
     rows = [
-        [name, effort, "", ""] if isinstance(effort, str) else [name, *_effort(effort)]
+        [name, effort, "", "", ""] if isinstance(effort, str) else [name, *_effort(effort)]
         for name, effort in efforts.items()
     ]
     return _table(head, rows)
@@ -92,8 +92,9 @@ def _share(phases: Phases, name: str, total: float) -> tuple[str, str]:
     return f"{seconds:.1f}", f"{100 * seconds / total:.0f}"
 
 
-def _effort(effort: Effort) -> tuple[str, str, str]:
-    return f"{effort.seconds:.2f}", f"{effort.size / _MIB:.0f}", f"{effort.peak / _MIB:.0f}"
+def _effort(effort: Effort) -> tuple[str, ...]:
+    figures = effort.size / _MIB, effort.peak / _MIB
+    return f"{effort.seconds:.2f}", f"{effort.cpu:.2f}", *(f"{figure:.0f}" for figure in figures)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
