@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,25 @@ def test_a_disk_that_is_a_builds_own_is_not_copied(
         assert build.disk.samefile(own)
         assert build.disk.read_bytes() == copied.disk.read_bytes()
         assert build.notes() == copied.notes()
+
+
+def test_a_body_on_another_file_system_is_copied_and_not_its_link(
+    disk: Path, tmp_path: Path
+) -> None:
+    build = a_build(tmp_path)
+    linked = build.scratch / "source"
+    linked.symlink_to(disk)
+    Convert(format="raw").run(replace(build, source=linked))
+    assert not build.disk.is_symlink()
+    assert build.disk.read_bytes() == disk.read_bytes()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        far = Path(shutil.copy(disk, elsewhere))
+        linked.unlink()
+        linked.symlink_to(far)
+        Convert(format="raw").run(replace(build, source=linked))
+        assert build.disk.stat().st_dev != far.stat().st_dev
+    assert not build.disk.is_symlink()
+    assert build.disk.read_bytes() == disk.read_bytes()
 
 
 def test_the_body_of_another_image_is_not_written_to(disk: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _taken(build: Build, source: Disk, target: Path, output: Chosen) -> bool:
         case _:
             return False
     try:
-        target.hardlink_to(source.path)
+        target.hardlink_to(source.path.resolve())  # link(2) would take a symbolic link itself
     except OSError:  # another file system, or one without hard links
         return False
     return True
