@@ -3,8 +3,9 @@
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlencode
 
 import httpx2
@@ -24,6 +25,7 @@ BODIES: Final = {
     "application/xml": f"<base_image>{TDL}</base_image>",
     "application/x-www-form-urlencoded": urlencode({"template": TDL}),
 }
+QUERIES: Final = ("", "?trace=a%20b%26c&trace=&empty")  #: of no meaning, but signed
 RUBY: Final = """
 require 'oauth'
 url, ca, key, secret, kind, query = ARGV
@@ -31,11 +33,11 @@ body = STDIN.read
 consumer = OAuth::Consumer.new(key, secret, site: url, ca_file: ca, scheme: :header)
 token = OAuth::AccessToken.new(consumer)
 if kind == 'application/x-www-form-urlencoded'
-  answer = token.post('/imagefactory/base_images', URI.decode_www_form(body).to_h)
+  answer = token.post('/imagefactory/base_images' + query, URI.decode_www_form(body).to_h)
 else
-  answer = token.post('/imagefactory/base_images', body, 'Content-Type' => kind)
+  answer = token.post('/imagefactory/base_images' + query, body, 'Content-Type' => kind)
 end
-listed = token.get('/imagefactory/base_images' + query)
+listed = token.get('/imagefactory/base_images?limit=1&label=a%3Db')
 puts answer.code, listed.code
 """
 
@@ -59,22 +61,24 @@ def ruby() -> str:
 
 
 @pytest.mark.parametrize("kind", BODIES)
-def test_requests_oauthlib(daemon: Daemon, kind: str) -> None:
+@pytest.mark.parametrize("query", QUERIES)
+def test_requests_oauthlib(daemon: Daemon, kind: str, query: str) -> None:
     with requests.Session() as session:
         session.auth = OAuth1(KEY, SECRET)
         session.trust_env = False
         session.verify = str(daemon.certificate)
         url = f"{daemon.url}/imagefactory/base_images"
-        answer = session.post(url, data=BODIES[kind], headers={"Content-Type": kind})
+        answer = session.post(url + query, data=BODIES[kind], headers={"Content-Type": kind})
         assert answer.status_code == 202, answer.text
         assert session.get(f"{url}?limit=1&status=NEW").status_code == 200
 
 
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize("force", [False, True])
-def test_authlib(daemon: Daemon, kind: str, *, force: bool) -> None:
+@pytest.mark.parametrize("query", QUERIES)
+def test_authlib(daemon: Daemon, kind: str, query: str, *, force: bool) -> None:
     auth = ClientAuth(KEY, SECRET, force_include_body=force)
-    url = f"{daemon.url}/imagefactory/base_images"
+    url = f"{daemon.url}/imagefactory/base_images{query}"
     body = BODIES[kind].encode()
     _, headers, _ = auth.prepare("POST", url, {"Content-Type": kind}, body)
     with httpx2.Client(verify=daemon.trust, trust_env=False) as http:
@@ -82,23 +86,60 @@ def test_authlib(daemon: Daemon, kind: str, *, force: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", BODIES)
-def test_our_own(daemon: Daemon, kind: str) -> None:
+@pytest.mark.parametrize("query", QUERIES)
+def test_our_own(daemon: Daemon, kind: str, query: str) -> None:
     url = f"{daemon.url}/imagefactory/base_images"
     auth = OAuth(KEY, Secret(SECRET))
     with httpx2.Client(verify=daemon.trust, trust_env=False, auth=auth) as http:
-        answer = http.post(url, content=BODIES[kind], headers={"Content-Type": kind})
+        answer = http.post(url + query, content=BODIES[kind], headers={"Content-Type": kind})
         assert answer.status_code == 202
         assert http.get(url, params={"label": "a=b c", "limit": 1}).status_code == 200
         assert http.get(answer.headers["location"]).status_code == 200
 
 
 @pytest.mark.parametrize("kind", BODIES)
-def test_ruby(daemon: Daemon, ruby: str, kind: str) -> None:
-    words = [daemon.url, str(daemon.certificate), KEY, SECRET, kind, "?limit=1&label=a%3Db"]
+@pytest.mark.parametrize("query", QUERIES)
+def test_ruby(daemon: Daemon, ruby: str, kind: str, query: str) -> None:
+    words = [daemon.url, str(daemon.certificate), KEY, SECRET, kind, query]
     run = subprocess.run(
         [ruby, "-e", RUBY, *words], input=BODIES[kind], capture_output=True, text=True, check=False
     )
     assert run.stdout.split() == ["202", "200"], run.stderr
+
+
+@pytest.mark.parametrize(("kind", "query"), [(kind, QUERIES[1]) for kind in BODIES])
+def test_what_was_sent_before_is_refused(daemon: Daemon, kind: str, query: str) -> None:
+    """Of each library's making: again as it was, and tampered with in each of its parts."""
+    url, body = f"{daemon.url}/imagefactory/base_images{query}", BODIES[kind].encode()
+    given = {"Content-Type": kind}
+    auth = ClientAuth(KEY, SECRET, force_include_body=True)
+    _, hashed, _ = auth.prepare("POST", url, dict(given), body)
+    prepared = requests.Request("POST", url, data=body, headers=given, auth=OAuth1(KEY, SECRET))
+    plain = cast("bytes", prepared.prepare().headers["Authorization"]).decode()
+    with httpx2.Client(verify=daemon.trust, trust_env=False) as http:
+
+        def sent(authorization: str, *, at: str = url, content: bytes = body) -> int:
+            headers = {"Authorization": authorization, **given}
+            return http.post(at, content=content, headers=headers).status_code
+
+        for signed in (hashed["Authorization"], plain):
+            assert sent(signed, at=f"{url}&more=1") == 401
+            if "oauth_body_hash" in signed or kind.endswith("urlencoded"):
+                assert sent(signed, content=body + b"&x=1") == 401
+            assert sent(signed.replace(KEY, "client2")) == 401
+            assert sent(signed) == 202
+            assert sent(signed) == 401
+
+
+@pytest.mark.parametrize("seconds", [-301, -86400, 302, 86400])
+def test_what_is_stale_or_of_the_future_is_refused(daemon: Daemon, seconds: int) -> None:
+    url = f"{daemon.url}/imagefactory/base_images"
+    signer = OAuth1(KEY, SECRET, timestamp=str(int(time.time()) + seconds))
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = str(daemon.certificate)
+        assert session.get(url, auth=signer).status_code == 401
+        assert session.get(url, auth=OAuth1(KEY, SECRET)).status_code == 200
 
 
 def test_a_stranger_is_refused(daemon: Daemon) -> None:
