@@ -114,6 +114,8 @@ def test_the_page_loads_nothing_and_runs_nothing(api: Api, document: dict[str, A
     assert not page.xpath("//script | //img | //link | //iframe")
     assert {link.get("href")[:1] for link in page.xpath("//a")} == {"#", "o"}
     summaries = " ".join(page.text_content().split())
+    assert "*" not in page.xpath("string(//p)")
+    assert "`" not in summaries.partition("Schemas")[0]
     for method, path, _ in operations(document):
         assert f"{method.upper()} {path}" in summaries
     anchors = {element.get("id") for element in page.xpath("//*[@id]")}

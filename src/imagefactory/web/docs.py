@@ -1,6 +1,7 @@
 """The documentation of the API: the OpenAPI document, and a page that shows it without any network."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
@@ -20,6 +21,9 @@ details > div { margin: 0 0 1.5rem 1.2rem; }
 table { border-collapse: collapse; }
 td { padding: .1rem 1.2rem .1rem 0; vertical-align: top; }
 b.method { display: inline-block; min-width: 4.5rem; }
+summary span { display: block; margin-left: 5.7rem; opacity: .75; }
+summary code { overflow-wrap: anywhere; }
+details[open] > summary span { display: none; }
 :root { color-scheme: light dark; }
 """
 #: the page runs nothing and loads nothing
@@ -43,7 +47,7 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
     yield f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>"
     yield f"<h1>{escape(title)}</h1>"
-    yield "".join(f"<p>{escape(part)}</p>" for part in info["description"].split("\n\n"))
+    yield "".join(f"<p>{_marked(part)}</p>" for part in info["description"].split("\n\n"))
     yield "<p>The same for programs: <a href=openapi.json>openapi.json</a> (OpenAPI 3.1)</p>"
     for tag, operations in _by_tag(document).items():
         yield f"<h2>{escape(tag.replace('_', ' '))}</h2>"
@@ -52,9 +56,15 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
     yield "<h2>Schemas</h2>"
     for name, schema in document["components"]["schemas"].items():
         text = escape(json.dumps(schema, indent=2))
-        yield f"<details id='{escape(name)}'><summary><code>{escape(name)}</code></summary>"
-        yield f"<pre>{text}</pre></details>"
+        yield f"<details><summary><code>{escape(name)}</code></summary>"
+        yield f"<pre id='{escape(name)}'>{text}</pre></details>"  # a link to it opens what is around
     yield "</html>"
+
+
+def _marked(text: str) -> str:
+    """Text of the document as HTML: Markdown, as far as it is used there."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", text)
 
 
 def _by_tag(document: Mapping[str, Any]) -> dict[str, list[tuple[str, str, Mapping[str, Any]]]]:
@@ -66,9 +76,11 @@ def _by_tag(document: Mapping[str, Any]) -> dict[str, list[tuple[str, str, Mappi
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    summary = escape(operation.get("description", ""))
+    about = operation.get("description", "")
     yield f"<details><summary><b class=method>{method}</b> <code>{escape(path)}</code>"
-    yield f" {'🔒' if operation.get('security') else ''}</summary><div><p>{summary}</p>"
+    yield f"<span>{_marked(about.split('. ')[0].rstrip('.'))}</span></summary>"
+    signed = " Only for signed requests." if operation.get("security") else ""
+    yield f"<div><p>{_marked(about)}{signed}</p>"
     if parameters := operation.get("parameters"):
         rows = "".join(_parameter(parameter) for parameter in parameters)
         yield f"<table>{rows}</table>"
@@ -76,14 +88,14 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
         yield f"<p>Request:</p>{_media(body['content'])}"
     yield "<p>Answers:</p><table>"
     for status, answer in operation["responses"].items():
-        description = escape(answer["description"])
+        description = _marked(answer["description"])
         yield f"<tr><td>{status}<td>{description}<td>{_media(answer.get('content', {}))}"
     yield "</table></div></details>"
 
 
 def _parameter(parameter: Mapping[str, Any]) -> str:
     name, where = escape(parameter["name"]), parameter["in"]
-    return f"<tr><td><code>{name}</code><td>{where}<td>{escape(parameter.get('description', ''))}"
+    return f"<tr><td><code>{name}</code><td>{where}<td>{_marked(parameter.get('description', ''))}"
 
 
 def _media(content: Mapping[str, Any]) -> str:
