@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import lzma
+import re
 import shutil
 import subprocess
 import tarfile
@@ -17,7 +18,7 @@ import pytest
 
 from contract import CloudContract, made_with, template
 from fakes.build import a_build
-from imagefactory.clouds.docker import Docker
+from imagefactory.clouds.docker import Docker, wanted
 from imagefactory.clouds.docker.login import DockerLogin
 from imagefactory.core.additions import Additions, Filesystem
 from imagefactory.core.errors import RequestError
@@ -127,7 +128,16 @@ def members(archive: Path) -> dict[str, bytes]:
         return {name: file.read() if file else b"" for name, file in files.items()}
 
 
-@pytest.mark.parametrize("version", ["0.11.1", "1.0.0", "1.7.0", "1.10.1"])
+#: what a layer's JSON has in each version of Docker
+KEYS: Final = {
+    "0.11.1": "id comment created container_config docker_version architecture os Size",
+    "1.0.0": "Comment Container DockerVersion Parent Author Os Created Architecture ContainerConfig Config Id Size",
+    "1.7.0": "id comment created config container_config docker_version architecture os Size",
+    "1.10.1": "id comment created config container_config docker_version architecture os Size",
+}
+
+
+@pytest.mark.parametrize("version", KEYS)
 def test_old_archives_have_the_members_of_old(tmp_path: Path, disk: Path, version: str) -> None:
     id = "ab" * 32
     found = members(
@@ -137,7 +147,11 @@ def test_old_archives_have_the_members_of_old(tmp_path: Path, disk: Path, versio
             dockerversion=version,
             docker_image_id=id,
             docker_cmd='["/bin/bash"]',
+            docker_env='["A=b"]',
+            docker_label='{"one": "1"}',
             docker_set_arch_label="true",
+            comment="by hand",
+            os="plan9",
             repository="Team/Web",
             tag="1",
         )
@@ -150,7 +164,12 @@ def test_old_archives_have_the_members_of_old(tmp_path: Path, disk: Path, versio
     assert told["Size"] == 7
     key = {"0.11.1": "container_config", "1.0.0": "ContainerConfig"}.get(version, "config")
     assert told[key]["Cmd"] == ["/bin/bash"]
-    assert told[key]["Labels"] == {"architecture": "x86_64"}
+    assert told[key]["Env"] == ["A=b"]
+    assert told[key]["Labels"] == {"one": "1", "architecture": "x86_64"}
+    assert set(KEYS[version].split()) <= set(told)
+    named = {name.lower().replace("_", ""): value for name, value in told.items()}
+    assert (named["comment"], named["os"], named["dockerversion"]) == ("by hand", "plan9", version)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", named["created"])
     assert told["Id" if version == "1.0.0" else "id"] == id
     assert told["Architecture" if version == "1.0.0" else "architecture"] == "amd64"
     if version != "1.10.1":
@@ -165,6 +184,15 @@ def test_old_archives_have_the_members_of_old(tmp_path: Path, disk: Path, versio
     layer = hashlib.sha256(found[f"{id}/layer.tar"]).hexdigest()
     assert json.loads(found[config])["rootfs"]["diff_ids"] == [f"sha256:{layer}"]
     assert not {"Size", "id"} & set(json.loads(found[config]))
+
+
+@pytest.mark.parametrize(
+    ("arch", "shown"),
+    [("x86_64", "amd64"), ("armv7hl", "armhfp"), ("aarch64", "arm64"), ("ppc64le", "ppc64le")],
+)
+def test_processors_are_called_as_docker_calls_them(arch: str, shown: str) -> None:
+    other = replace(template(), os=replace(template().os, arch=arch))
+    assert wanted.read(other, Parameters({})).architecture == shown
 
 
 def test_todays_archive_is_an_oci_layout_too(tmp_path: Path, disk: Path) -> None:

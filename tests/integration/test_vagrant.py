@@ -9,7 +9,7 @@ import pytest
 
 from contract import TOKEN, made_with, template
 from fakes.build import Told, a_build
-from imagefactory.clouds.ova import vagrant_libvirt, vagrant_virtualbox, vagrant_vmware
+from imagefactory.clouds.ova import Ova, vagrant_libvirt, vagrant_virtualbox, vagrant_vmware
 from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
@@ -66,3 +66,18 @@ def test_vagrant_adds_a_box(make: type, tmp_path: Path) -> None:
     assert f"acme/web ({provider}, 1.0.0)" in vagrant(home, "box", "list")
     [metadata] = home.glob("vagrant.d/boxes/acme-VAGRANTSLASH-web/1.0.0/*/metadata.json")
     assert provider in metadata.read_text()
+
+
+def test_vagrant_adds_a_box_for_hyper_v(tmp_path: Path) -> None:
+    base = tmp_path / "base.body"
+    base.write_bytes(b"\xeb\x63\x90".ljust(2 << 20, b"."))
+    build = a_build(tmp_path, source=base)
+    parameters = Parameters({"ova_format": "hyperv-vagrant"})
+    for step in Ova(made_with(tmp_path)).plan_target(template(), parameters):
+        step.run(build)
+    home = tmp_path / "home"
+    vagrant(home, "box", "add", "--name", "acme/web", str(build.disk))
+    assert "acme/web (hyperv, 0)" in vagrant(home, "box", "list")
+    [box] = home.glob("vagrant.d/boxes/acme-VAGRANTSLASH-web/0/*")
+    there = {str(path.relative_to(box)) for path in box.rglob("*") if path.is_file()}
+    assert {"Virtual Machines/vm.XML", "Virtual Hard Disks/disk.vhd"} <= there
