@@ -105,10 +105,11 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def visitor(tmp_path: Path, receiver: Receiver) -> Iterator[Visitor]:
-    (tmp_path / "daemon").mkdir()
+    (tmp_path / "daemon" / "tmp").mkdir(parents=True)
     with (
         a_daemon(
             tmp_path / "daemon",
+            tmpdir=str(tmp_path / "daemon" / "tmp"),
             no_ssl=True,
             open_reads=True,
             verbose=True,
@@ -179,7 +180,7 @@ def _look(visitor: Visitor, images: dict[str, list[str]]) -> None:
     for noun, ids in images.items():
         for image_id in ids:
             one = f"/imagefactory/{noun}s/{image_id}"
-            paths += [one, f"{one}/log", f"{one}/artifacts", f"{one}/raw_image"]
+            paths += [one, f"{one}/log", f"{one}/artifacts", f"{one}/raw_image", f"{one}/verify"]
             listed = visitor.ask("GET", f"{one}/artifacts").json()["artifacts"]
             paths += [f"{one}/artifacts/{item['artifact']['name']}" for item in listed]
     paths += [

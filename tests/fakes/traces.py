@@ -37,15 +37,16 @@ def in_files(folder: Path, words: Mapping[str, str]) -> list[str]:
 
 @contextmanager
 def in_processes(words: Mapping[str, str]) -> Iterator[set[str]]:
-    """What is seen of these words in any other process's arguments while the block runs."""
+    """What is seen of these words in other processes' arguments and environments while the block runs."""
     seen: set[str] = set()
     done = threading.Event()
 
     def look() -> None:
         while not done.wait(0.03):
-            for process in Path("/proc").glob("[0-9]*/cmdline"):
-                if process.parent.name != str(os.getpid()):
-                    seen.update(in_bytes(_read(process), words))
+            for process in Path("/proc").glob("[0-9]*"):
+                if process.name != str(os.getpid()):
+                    for told in ("cmdline", "environ"):
+                        seen.update(in_bytes(_read(process / told), words))
 
     thread = threading.Thread(target=look)
     thread.start()
