@@ -229,14 +229,19 @@ def test_a_failing_tool_is_told_by_its_own_words(disk: Path, tmp_path: Path) -> 
     assert not list(build.scratch.iterdir())
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_the_same_disk_is_the_same_file(disk: Path, tmp_path: Path, name: FormatName) -> None:
+@pytest.mark.parametrize(
+    ("name", "compression"),
+    [(name, compression) for name, kind in KINDS.items() for compression in kind.compressions],
+)
+def test_the_same_disk_is_the_same_file(
+    disk: Path, tmp_path: Path, name: FormatName, compression: Compression
+) -> None:
     other = tmp_path / "other.body"
     shutil.copyfile(disk, other)
     files = []
     for number, source in enumerate((disk, other)):
         build = a_build(tmp_path / str(number), source=source)
-        Convert(format=name).run(build)
+        Convert(format=name, compression=compression).run(build)
         files.append(build.disk.read_bytes())
     assert files[0] == files[1]
 
