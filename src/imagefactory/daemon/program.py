@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -70,22 +71,33 @@ def serve(config: Config, *, ready: Ready, set_up_log: Callable[[], None]) -> No
         listener = stack.enter_context(_listening(config))
         factory = stack.enter_context(open_factory(config, stocked=False))
         nonces = stack.enter_context(Nonces.open(config.state / "nonces.db"))
+        # What the first answer need not wait for: a thread that worked already would hold it up.
+        begun = threading.Event()
         later = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="later"))
+        stack.callback(begun.set)
+        later.submit(begun.wait)
         stock: Future[None] = later.submit(factory.workshop.take_stock)
         stock.add_done_callback(_tell)
+        later.submit(factory.workshop.work.counts).add_done_callback(
+            _tell
+        )  # the first look connects
         app = make_app(factory, clients=consumers, nonces=nonces, stock=stock)
         worker = Supervisor(config, set_up_log=set_up_log)
         stack.callback(worker.stop)
         worker.start()
-        # The first look connects, which the first request for an image need not wait for.
-        later.submit(factory.workshop.work.counts).add_done_callback(_tell)
         _announce(config, listener, certificate)
         ready()
         notify("READY=1")
         stack.callback(notify, "STOPPING=1")
         gc.freeze()  # or a request would now and then wait while the application is looked through
         gc.enable()
-        server.serve(app, listener, certificate=certificate, patience=config.request_timeout)
+        server.serve(
+            app,
+            listener,
+            certificate=certificate,
+            patience=config.request_timeout,
+            begun=begun.set,
+        )
 
 
 def _serve_detached(config: Config, ready: Ready) -> None:

@@ -2,21 +2,31 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _GRACE: Final = 3  #: seconds that answers have to end when the server stops
+_MUCH: Final = 16 << 10  #: bytes of a body that are sent at once
 _LONGEST: Final = 64 << 10  #: bytes of a head, or of a body's framing, that may come in a row
 
 
 def serve(
-    app: FastAPI, listener: socket.socket, *, certificate: Path | None, patience: int
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    certificate: Path | None,
+    patience: int,
+    begun: Callable[[], None],
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `patience` is how many seconds the head of a request may take."""
+    """Serve until SIGTERM or SIGINT; `patience` is how many seconds the head of a request may take.
+
+    `begun` is called as soon as clients are answered.
+    """
 
     class Protocol(_Impatient):
         pass
@@ -34,7 +44,50 @@ def serve(
         ssl_certfile=certificate,
         timeout_graceful_shutdown=_GRACE,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config, begun).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, begun: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._begun = begun
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._begun()
+
+
+class _Gathering:
+    """A transport that sends what is written in one turn of the loop together: a head with its body.
+
+    Otherwise each is a record of TLS, and clients read them one by one.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+        self._size = 0  #: bytes of these
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+        self._size += len(data)
+        if self._size > _MUCH:  # so that who sends very much hears when the client is behind
+            self._send()
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        written, self._written, self._size = self._written, [], 0
+        if written and not self._transport.is_closing():
+            self._transport.write(b"".join(written))
 
 
 class _Impatient(HttpToolsProtocol):
@@ -48,8 +101,8 @@ class _Impatient(HttpToolsProtocol):
     _in_head = False
     _barren = 0  #: bytes since something was understood
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(_Gathering(transport, self.loop))  # type: ignore[arg-type]
         self._wait()
 
     def data_received(self, data: bytes) -> None:
