@@ -20,7 +20,7 @@ from imagefactory.store.sealing import Seal
 
 _DIALECT: Final = pysqlite.dialect(paramstyle="named")
 _PATIENCE: Final = 30  #: seconds to wait while the log of a process that was killed is recovered
-SUMMARY: Final = (images.c.id, images.c.kind)  #: the columns of a `Summary`
+SUMMARY: Final = (images.c.id, images.c.kind)  #: the columns of a `Summary`, in its order
 _READERS: Final[tuple[tuple[str, Callable[[Any], Any] | None], ...]] = tuple(
     (column.name, column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None))
     for column in images.c
@@ -79,8 +79,8 @@ class Polled:
             children = _run(database, _CHILDREN, id=id).fetchall()
         return Family(
             image=image,
-            parent=next(map(_summary, parents), None),
-            children=tuple(map(_summary, children)),
+            parent=next(map(Summary._make, parents), None),
+            children=tuple(map(Summary._make, children)),
         )
 
     def list(
@@ -103,7 +103,7 @@ class Polled:
                 given["after"] = row[0]
             most = -1 if limit is None else limit
             rows = _run(database, _listing(*given), **given, limit=most).fetchall()
-        return tuple(map(_summary, rows))
+        return tuple(map(Summary._make, rows))
 
     def ids(self) -> frozenset[str]:
         """See `Store.ids`."""
@@ -158,7 +158,3 @@ def _converted(row: tuple[Any, ...]) -> dict[str, Any]:
         name: value if convert is None else convert(value)
         for (name, convert), value in zip(_READERS, row, strict=True)
     }
-
-
-def _summary(row: tuple[str, str]) -> Summary:
-    return Summary(id=row[0], kind=row[1])

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import RowMapping
 
@@ -19,8 +19,7 @@ _OBJECTS: Final = ("properties", "labels")
 _SEALED: Final = ("template", "parameters", "provider")  #: what may hold a password
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summary:
+class Summary(NamedTuple):
     """What a list shows of an image: no more than that, so that long lists stay cheap."""
 
     id: str

@@ -21,7 +21,7 @@ from imagefactory.core.secret import Secret
 from imagefactory.store.rows import Claim, Summary
 from imagefactory.web import views
 from imagefactory.web.bodies import Body, Parsed
-from imagefactory.web.negotiation import Negotiated
+from imagefactory.web.negotiation import JSON, Negotiated
 from imagefactory.web.oauth import client_of, is_stranger
 from imagefactory.web.site import Here, Site
 
@@ -77,7 +77,11 @@ class Collection:
         short = (limit or _LONG) < _LONG and not (status or label)
         images = look() if short else await run_in_threadpool(look)
         here = site.here(request)
-        response = answer(views.listed(self.kind.noun, images, here))
+        noun = self.kind.noun
+        if answer.media == JSON:
+            response = Response(views.listed_in_json(noun, images, here), media_type=JSON)
+        else:
+            response = answer(views.listed(noun, images, here))
         if limit is not None and len(images) == limit:
             response.headers["Link"] = _next(request, here, images[-1])
         return response

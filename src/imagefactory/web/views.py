@@ -1,6 +1,8 @@
 """How images, plugins and targets look over HTTP: the documented keys, no more and no less."""
 
+import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from imagefactory.core.images import KINDS, BaseImage, Image, ProviderImage, TargetImage
@@ -9,6 +11,8 @@ from imagefactory.core.redaction import redacted
 from imagefactory.store.rows import Event, Family, Summary
 
 View = dict[str, Any]
+
+_ROWS: Final = 5000  #: of lists that are kept encoded; some hundred bytes each
 
 _NOUNS: Final = {kind.kind: kind.noun for kind in KINDS.values()}
 #: what an image was made from, and what is made from it
@@ -22,6 +26,18 @@ _RELATIVES: Final[Mapping[type[Image], tuple[type[Image] | None, type[Image] | N
 def listed(noun: str, images: Iterable[Image | Summary], here: str) -> View:
     """A collection: each image by type, id and address below `here`."""
     return {f"{noun}s": [{noun: _reference(image, f"{here}/{image.id}")} for image in images]}
+
+
+def listed_in_json(noun: str, images: Iterable[Summary], here: str) -> str:
+    """`listed`, encoded: what a list shows of an image never changes, and clients poll the same lists."""
+    rows = ",".join([_row(noun, image, here) for image in images])
+    return f'{{"{noun}s":[{rows}]}}'
+
+
+@lru_cache(maxsize=_ROWS)
+def _row(noun: str, image: Summary, here: str) -> str:
+    view = {noun: _reference(image, f"{here}/{image.id}")}
+    return json.dumps(view, ensure_ascii=False, separators=(",", ":"))
 
 
 def created(image: Image, here: str) -> View:
