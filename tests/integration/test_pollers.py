@@ -21,7 +21,7 @@ from fakes.patience import until
 ROOT: Final = Path(__file__).parent.parent.parent
 RUNS: Final = 3  #: the quickest counts: others may need the machine meanwhile
 QUICK: Final = 1  #: seconds
-PATIENCE: Final = 60  #: seconds for one run to be quick: the machine may be busy
+PATIENCE: Final = 30  #: seconds for one run to be quick
 PUSH: Final[dict[str, Any]] = {
     "target": "mock",
     "provider": "mock",
@@ -77,6 +77,14 @@ def quickest(work: Callable[[], object]) -> float:
     return min(seconds)
 
 
+def crowd() -> float:
+    """How many seconds a second of work takes here; 1 on a machine that has nothing else to do."""
+    began, worked = time.monotonic(), time.thread_time()
+    while time.thread_time() < worked + 0.2:
+        pass
+    return (time.monotonic() - began) / (time.thread_time() - worked)
+
+
 @contextmanager
 def polled(daemon: Daemon, *, clients: int, seconds: int) -> Iterator[None]:
     """Have clients ask for a list each second while the block runs, and no longer than so many."""
@@ -106,11 +114,12 @@ def polled(daemon: Daemon, *, clients: int, seconds: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", CASCADES)
 def test_a_cascade_of_mocks_is_quick(daemon: Daemon, name: str) -> None:
-    seconds: list[float] = []
-    ends = time.monotonic() + PATIENCE
-    while not seconds or (min(seconds) >= QUICK and time.monotonic() < ends):
-        seconds.append(quickest(partial(CASCADES[name], daemon)))
-    assert min(seconds) < QUICK, seconds
+    def shares() -> float:
+        """Of a cascade's limit, when the machine is as busy as it is around it."""
+        busy, took = crowd(), quickest(partial(CASCADES[name], daemon))
+        return took / (QUICK * max(busy, crowd()))
+
+    until(lambda: shares() < 1, seconds=PATIENCE)
 
 
 def test_two_hundred_pollers_do_not_delay_a_build(daemon: Daemon) -> None:
