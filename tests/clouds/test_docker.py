@@ -59,7 +59,7 @@ class TestDocker(CloudContract[DockerLogin]):
 def test_files_of_several_file_systems_are_refused(tmp_path: Path) -> None:
     apart = Additions(filesystems=(Filesystem(mount="/home", size=1 << 30),))
     wanted = replace(template(name="Debian", version="12"), additions=apart)
-    with pytest.raises(RequestError, match="one filesystem"):
+    with pytest.raises(RequestError, match='one "ext4" filesystem'):
         Docker(made_with(tmp_path)).plan_target(wanted, Parameters())
 
 

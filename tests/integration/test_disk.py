@@ -177,6 +177,51 @@ def test_folders_have_file_systems_of_their_own(made: Made) -> None:
     assert home.output.split()[:2] == ["alice", "700"]
 
 
+#: a root that is no ext4, what starts it in a file system of its own, and one inside another
+OTHERS = (
+    Filesystem(mount="/boot", type="ext4", size=300 * MIB),
+    Filesystem(mount="/home", type="btrfs", size=128 * MIB),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", ["12"], indirect=True)
+@pytest.mark.parametrize("beside", [(), OTHERS], ids=["alone", "boot"])
+def test_a_root_of_btrfs_starts(made: Made, beside: tuple[Filesystem, ...]) -> None:
+    other = replace(
+        made,
+        prepare=replace(made.prepare, root="btrfs", filesystems=beside),
+        make=replace(made.make, root="btrfs", filesystems=beside),
+    )
+    disk = other.disk()
+    start = 66 + sum((one.size or 0) // MIB for one in beside)
+    root = made.build.state / "root"
+    said_by("dd", f"if={disk}", f"of={root}", "bs=1M", f"skip={start}", "conv=sparse")
+    said_by("btrfs", "check", "--check-data-csum", root)
+    root.unlink()
+    earlier = disk.rename(made.build.state / "earlier")
+    said_by("cmp", earlier, other.disk())
+    earlier.unlink()
+    for firmware in (Firmware.BIOS, Firmware.UEFI):
+        running, where, audit, size, menu, faults = other.start(
+            firmware,
+            "systemctl is-system-running --wait; systemctl --failed --no-legend",
+            "for at in / /boot /home; do findmnt -n -o FSTYPE -T $at; done",
+            "dpkg --audit; apt-get check && dpkg --verify systemd libc6 && touch /var/kept && sync",
+            "df -B1 --output=size / | tail -n 1",
+            "cp /boot/grub/grub.cfg /run && update-grub && diff /run/grub.cfg /boot/grub/grub.cfg",
+            "dmesg | grep -i 'btrfs.*\\(error\\|warning\\|corrupt\\)'",
+            size=3 * GIB,
+        )
+        assert running.output.split() == ["running"]
+        kinds = ["btrfs", "ext4", "btrfs"] if beside else ["btrfs"] * 3
+        assert where.output.split() == kinds
+        assert audit.status == 0, audit.output
+        assert int(size.output) > 2 * GIB, "the root has grown with the disk"
+        assert menu.status == 0, menu.output
+        assert faults.output == ""
+
+
 def test_files_that_do_not_fit_are_told_with_their_place(made: Made) -> None:
     small = (Filesystem(mount="/usr", size=64 * MIB),)
     with pytest.raises(

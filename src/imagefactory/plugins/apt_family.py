@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from imagefactory.core.additions import Filesystem
+from imagefactory.core.additions import FilesystemType
 from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
@@ -17,7 +17,7 @@ from imagefactory.engine.disk.layout import DEFAULT_SIZE, Firmware
 from imagefactory.engine.disk.make import MakeDisk
 from imagefactory.engine.disk.platforms import platform_of
 from imagefactory.engine.disk.prepare import PrepareBoot
-from imagefactory.engine.disk.wanted import filesystems_beside_root
+from imagefactory.engine.disk.wanted import Filesystems, filesystems
 from imagefactory.engine.fetch_disc import FetchDisc
 from imagefactory.engine.identity import ResetIdentity
 from imagefactory.engine.network import SetUpNetwork
@@ -39,6 +39,7 @@ SERVER: Final = (
 _ADDITIONS: Final = {
     "locale": "locales", "timezone": "tzdata", "sudo": "sudo", "firewall": "nftables",
 }  # fmt: skip
+_FILESYSTEM_TOOLS: Final[Mapping[FilesystemType, str]] = {"btrfs": "btrfs-progs", "xfs": "xfsprogs"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class Distribution:
     def plan_base(self, template: Template, parameters: Parameters, config: Config) -> Plan:
         """The steps from a template to `build.disk`."""
         release = self.releases[template.os.version]
-        filesystems = filesystems_beside_root(template.additions, parameters)
+        disks = filesystems(template.additions, parameters)
         archive = self.archive(template)
         arch = template.os.arch
         port, firmware = self.ports[arch], _firmware(parameters, arch)
@@ -111,7 +112,7 @@ class Distribution:
         names = tuple(package.name for package in template.packages)
         kernel = () if any(name.startswith("linux-image-") for name in names) else (port.kernel,)
         base = (*sorted((*SERVER, *self.base, *port.loader, *release.more)), *kernel)
-        names = (*names, *needs(template.additions, _ADDITIONS))
+        names = (*names, *needs(template.additions, _ADDITIONS), *disks.tools(_FILESYSTEM_TOOLS))
         disc = template.os.install if template.os.install.type == "iso" else None
         return (
             *([FetchDisc(install=disc)] if disc else []),
@@ -141,7 +142,7 @@ class Distribution:
             *finish(template.additions),
             RemoveRepositories(repositories=template.repositories),
             ResetIdentity(),
-            *_disk(template, firmware, filesystems),
+            *_disk(template, firmware, disks),
             DescribePackages(
                 description=template.description,
                 extra_command=template.os.icicle_extra_command,
@@ -175,7 +176,7 @@ def customized(template: Template, extra: Customization) -> Template:
     )
 
 
-def _disk(template: Template, firmware: Firmware, filesystems: tuple[Filesystem, ...]) -> Plan:
+def _disk(template: Template, firmware: Firmware, disks: Filesystems) -> Plan:
     """The steps that make the disk of a finished tree."""
     arch = template.os.arch
     prepare = PrepareBoot(
@@ -183,11 +184,16 @@ def _disk(template: Template, firmware: Firmware, filesystems: tuple[Filesystem,
         firmware=firmware,
         arch=arch,
         kernel_arguments=template.os.kernelparam or "",
-        filesystems=filesystems,
+        root=disks.root,
+        filesystems=disks.beside,
     )
-    size = template.disk_size or DEFAULT_SIZE
     make = MakeDisk(
-        name=template.name, size=size, firmware=firmware, arch=arch, filesystems=filesystems
+        name=template.name,
+        size=template.disk_size or DEFAULT_SIZE,
+        firmware=firmware,
+        arch=arch,
+        root=disks.root,
+        filesystems=disks.beside,
     )
     return prepare, make
 

@@ -44,7 +44,7 @@ def test_firmware_of_arm_looks_for_its_own_names() -> None:
 
 
 def test_grub_is_led_from_the_partition_to_its_menu_on_the_root() -> None:
-    (place, text), *_ = esp.redirect(IDS, vendor="debian", folder="/boot/grub").items()
+    (place, text), *_ = esp.redirect(IDS.filesystem, vendor="debian", folder="/boot/grub").items()
     assert place == "EFI/debian/grub.cfg"
     assert text.decode().splitlines() == [
         f"search.fs_uuid {IDS.filesystem} root",

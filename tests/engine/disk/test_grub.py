@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from imagefactory.core.additions import Filesystem
 from imagefactory.core.errors import BuildError
 from imagefactory.engine.disk import grub
 from imagefactory.engine.disk.grub import Found
-from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.mounts import Mounts
+from imagefactory.engine.disk.origin import Origin
 from imagefactory.engine.disk.platforms import PLATFORMS
 
 PC = PLATFORMS["x86_64"]
 ARM = PLATFORMS["aarch64"]
-IDS = DiskIds.derive(key="abc", name="web")
+MOUNTS = Mounts.of(Origin(key="abc", epoch=0), "web")
 ALL = frozenset(
     {
         "/usr/bin/grub-mkimage",
@@ -116,8 +118,30 @@ def test_looking_reads_what_the_guest_lists() -> None:
 )
 def test_images_are_made_for_the_firmware_asked_for(firmware: Firmware, words: list[str]) -> None:
     guest = Recorder()
-    grub.install(guest, IDS, firmware=firmware, platform=PC)
-    assert list(guest.argvs[0][-4:]) == [*words, str(IDS.filesystem), "x86_64-efi"]
+    grub.install(guest, MOUNTS, firmware=firmware, platform=PC)
+    told = [*words, str(MOUNTS.root.filesystem), "x86_64-efi", "1", "/boot/grub", "ext2"]
+    assert list(guest.argvs[0][-7:]) == told
+
+
+def test_images_find_a_boot_folder_of_its_own() -> None:
+    guest = Recorder()
+    apart = Mounts.of(
+        Origin(key="abc", epoch=0),
+        "web",
+        beside=[
+            Filesystem(mount="/home", type="ext4", size=1 << 30),
+            Filesystem(mount="/boot", type="btrfs", size=1 << 30),
+        ],
+    )
+    grub.install(guest, apart, firmware=Firmware.BOTH, platform=PC)
+    told = [str(apart.boot.filesystem), "x86_64-efi", "3", "/grub", "btrfs"]
+    assert list(guest.argvs[0][-5:]) == told
+
+
+ANSWERS = {
+    "ROOT_FILESYSTEM": "FS", "ROOT_PARTITION": "PART", "ROOT_DRIVER": "ext2",
+    "BOOT_FILESYSTEM": "BOOT", "BOOT_PARTITION": "BOOTPART", "BOOT_DRIVER": "btrfs",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -130,6 +154,9 @@ def test_images_are_made_for_the_firmware_asked_for(firmware: Firmware, words: l
         (["-t", "fs", "/usr/share/grub"], "ext2\n"),
         (["-t", "abstraction", "/usr/share/grub"], ""),
         (["--device", "/dev/x", "--target=hints_string"], ""),
+        (["--target=device", "/boot"], "/dev/disk/by-uuid/BOOT\n"),
+        (["--device", "/dev/disk/by-uuid/BOOT", "--target=fs_uuid"], "BOOT\n"),
+        (["--device", "/dev/disk/by-uuid/BOOT", "--target=fs"], "btrfs\n"),
     ],
 )
 def test_the_stand_in_for_grub_probe_tells_of_the_disk_to_be(
@@ -138,9 +165,33 @@ def test_the_stand_in_for_grub_probe_tells_of_the_disk_to_be(
     said = subprocess.run(
         ["sh", "-s", "--", *question],
         input=grub._PROBE,
-        env={"ROOT_FILESYSTEM": "FS", "ROOT_PARTITION": "PART"},
+        env=ANSWERS,
         capture_output=True,
         text=True,
         check=True,
     )
     assert said.stdout == answer
+
+
+@pytest.mark.parametrize(
+    ("path", "boot", "answer"),
+    [
+        ("/boot/vmlinuz", "BOOT", "/vmlinuz"),
+        ("/boot", "BOOT", "/"),
+        ("/boot/vmlinuz", "FS", "/boot/vmlinuz"),
+        ("/", "FS", "/"),
+        ("/usr/share/grub", "BOOT", "/usr/share/grub"),
+    ],
+)
+def test_the_stand_in_for_grub_mkrelpath_knows_a_boot_folder_of_its_own(
+    path: str, boot: str, answer: str
+) -> None:
+    said = subprocess.run(
+        ["sh", "-s", "--", path],
+        input=grub._PATH,
+        env={**ANSWERS, "BOOT_FILESYSTEM": boot},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == answer

@@ -16,6 +16,7 @@ from imagefactory.core.images import ProviderImage
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.secret import Secret
 from imagefactory.core.template import Template
+from imagefactory.engine.disk.wanted import filesystems
 from imagefactory.engine.plan import Plan, Report
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, Pushed
@@ -49,9 +50,9 @@ class Docker:
         return Customization()
 
     def plan_target(self, template: Template, parameters: Parameters) -> Plan:
-        filesystems = template.additions.filesystems if template.additions else ()
-        if any(one.mount != "/" for one in filesystems):
-            msg = 'The target "docker" takes the files of one filesystem, and the template has several'
+        disks = filesystems(template.additions, parameters)
+        if disks.beside or disks.root != "ext4":
+            msg = 'The target "docker" takes the files of one "ext4" filesystem, and the template has others'
             raise RequestError(msg, hint="Leave <filesystems> out for container images")
         return (WrapFiles(wanted=wanted.read(template, parameters)),)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
+from uuid import UUID
 
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import SECTOR, Partition
@@ -48,9 +49,9 @@ def sources(platform: Platform, *, signed: bool, vendor: str, folder: str) -> Ma
     }
 
 
-def redirect(ids: DiskIds, *, vendor: str, folder: str) -> Mapping[str, bytes]:
-    """The file by which a GRUB in the partition finds its menu on the root."""
-    text = _REDIRECT.format(filesystem=ids.filesystem, folder=folder)
+def redirect(filesystem: UUID, *, vendor: str, folder: str) -> Mapping[str, bytes]:
+    """The file by which a GRUB in the partition finds its menu in the folder of a file system."""
+    text = _REDIRECT.format(filesystem=filesystem, folder=folder)
     return {f"EFI/{vendor}/grub.cfg": text.encode()}
 
 

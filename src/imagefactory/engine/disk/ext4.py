@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from imagefactory.core.additions import FilesystemType
 from imagefactory.engine.disk import times
 from imagefactory.engine.disk.ids import DiskIds, VolumeIds
 from imagefactory.engine.disk.layout import (
@@ -74,6 +75,7 @@ class Volume:
     ids: VolumeIds
     label: str = _LABEL
     journal: int = JOURNAL_SIZE  #: bytes
+    kind: FilesystemType = "ext4"  #: what it becomes in the end
 
     @property
     def source(self) -> str:
@@ -85,9 +87,17 @@ def _place(mount: str) -> str:
     return "tree" if mount == "/" else f"tree{mount}"
 
 
-def root(layout: Layout, ids: DiskIds, *, apart: tuple[str, ...] = ()) -> Volume:
+def root(
+    layout: Layout, ids: DiskIds, *, apart: tuple[str, ...] = (), kind: FilesystemType = "ext4"
+) -> Volume:
     """The one that has all but what lies `apart`."""
-    return Volume(apart=apart, partition=layout.root, inodes=layout.inodes, ids=ids.of_root)
+    return Volume(
+        apart=apart,
+        partition=layout.root,
+        inodes=layout.inodes,
+        ids=ids.of_root,
+        kind=kind,
+    )
 
 
 def measure(tree: Tree, *, folder: Path, mount: str = "/", apart: Sequence[str] = ()) -> Contents:
@@ -119,13 +129,13 @@ def count(listing: str) -> Contents:
     return Contents(blocks=blocks, inodes=inodes)
 
 
-def make(tree: Tree, volume: Volume, *, epoch: int, folder: Path) -> Path:
-    """The file `disk` in `folder`, which the inner root owns, with the file system at its place.
+def make(tree: Tree, volume: Volume, *, epoch: int, folder: Path, name: str = "disk") -> Path:
+    """The file `name` in `folder`, which the inner root owns, with the file system at its place.
 
     The same tree gives the same bytes. Nothing is written where zeros belong.
     """
     owner, mode = _owner_and_mode(tree, volume, folder=folder)
-    disk, config = folder / "disk", folder / "mke2fs.conf"
+    disk, config = folder / name, folder / "mke2fs.conf"
     write_atomically(config, _CONFIG)
     extended = [
         f"offset={volume.partition.start}",

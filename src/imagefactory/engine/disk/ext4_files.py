@@ -24,6 +24,9 @@ _EXTENTS_FLAG: Final = 0x80000
 _EXTENT_MAGIC: Final = 0xF30A
 _XATTR_MAGIC: Final = 0xEA020000
 _PREFIXES: Final = {1: "user.", 4: "trusted.", 6: "security."}
+_ACCESS: Final = {2: "system.posix_acl_access", 3: "system.posix_acl_default"}
+_ACL_VERSION: Final = 2  # of what programs see; on the disk it is 1, and entries are shorter
+_NAMED: Final = frozenset({2, 8})  # kinds of entries of an access list with an id: user, group
 _INITIALISED: Final = 32768  # longer extents are reserved room, which reads as zeros
 _MOST_LINKS: Final = 40  # followed on one way; as many as Linux follows
 _DEEPEST: Final = 5  # levels of an extent tree
@@ -215,14 +218,30 @@ class Ext4Files:
 
 
 def _attributes(area: bytes, at: int) -> dict[str, bytes]:
-    """The attributes of a list; values lie where the area's beginning is 0. Lists of access are left out."""
+    """The attributes of a list, by name; values lie where the area's beginning is 0."""
     found = {}
     while at + 16 <= len(area) and any(area[at : at + 4]):
         length, kind, offset, _inode, size = struct.unpack_from("<BBHII", area, at)
         name = area[at + 16 : at + 16 + length].decode("utf-8", "surrogateescape")
         if kind in _PREFIXES:
             found[_PREFIXES[kind] + name] = area[offset : offset + size]
+        elif kind in _ACCESS:
+            found[_ACCESS[kind]] = _access_list(area[offset : offset + size])
         at += 16 + -(-length // 4) * 4
+    return found
+
+
+def _access_list(stored: bytes) -> bytes:
+    """An access list as the extended attribute has it (Linux, `include/uapi/linux/posix_acl_xattr.h`)."""
+    found, at = struct.pack("<I", _ACL_VERSION), 4
+    while at + 4 <= len(stored):
+        tag, permissions = struct.unpack_from("<HH", stored, at)
+        at += 4
+        owner = 0xFFFFFFFF
+        if tag in _NAMED:
+            (owner,) = struct.unpack_from("<I", stored, at)
+            at += 4
+        found += struct.pack("<HHI", tag, permissions, owner)
     return found
 
 

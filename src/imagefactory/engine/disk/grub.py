@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from imagefactory.core.errors import BuildError
-from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.mounts import Mount, Mounts
 from imagefactory.engine.disk.platforms import PLATFORMS, Platform
 
 MKIMAGE: Final = "/usr/bin/grub-mkimage"
@@ -43,50 +43,65 @@ modules() {
 if [ "$1" = yes ]; then
     modules i386-pc
     cp /usr/lib/grub/i386-pc/boot.img /boot/grub/i386-pc/
-    grub-mkimage --format=i386-pc --directory=/usr/lib/grub/i386-pc --prefix='(,gpt1)/boot/grub' \
-        --output=/boot/grub/i386-pc/core.img ext2 part_gpt biosdisk
+    grub-mkimage --format=i386-pc --directory=/usr/lib/grub/i386-pc --prefix="(,gpt$5)$6" \
+        --output=/boot/grub/i386-pc/core.img "$7" part_gpt biosdisk
 fi
 if [ "$2" = yes ]; then
     modules "$4"
-    printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\n' "$3" \
+    printf 'search.fs_uuid %s root\nset prefix=($root)%s\n' "$3" "$6" \
         > "/boot/grub/$4/load.cfg"
-    grub-mkimage --format="$4" --directory="/usr/lib/grub/$4" --prefix=/boot/grub \
+    grub-mkimage --format="$4" --directory="/usr/lib/grub/$4" --prefix="$6" \
         --config="/boot/grub/$4/load.cfg" --output="/boot/grub/$4/core.efi" \
-        part_gpt ext2 search_fs_uuid
+        part_gpt "$7" search_fs_uuid
     mkdir -p /boot/efi
 fi
-grub-editenv /boot/grub/grubenv create
+# What grub-editenv makes; that of GRUB 2.14 asks which disk it is on.
+{ echo '# GRUB Environment Block'; head -c 999 /dev/zero | tr '\0' '#'; } > /boot/grub/grubenv
 """
 
 # grub-mkconfig asks grub-probe about the disk that holds the root, and would be told about an overlay:
 # this one answers for the disk to be made. The menu is thus the one that the running system makes.
 _PROBE: Final = """\
 #!/bin/sh
-what=
+what= filesystem=$ROOT_FILESYSTEM partition=$ROOT_PARTITION driver=$ROOT_DRIVER
 while [ $# -gt 0 ]; do
     case "$1" in
         --target=*) what=${1#--target=} ;;
         -t|--target) what=$2; shift ;;
+        /boot|/boot/*|"/dev/disk/by-uuid/$BOOT_FILESYSTEM")
+            filesystem=$BOOT_FILESYSTEM partition=$BOOT_PARTITION driver=$BOOT_DRIVER ;;
     esac
     shift
 done
 case "$what" in
-    device) echo "/dev/disk/by-uuid/$ROOT_FILESYSTEM" ;;
-    fs_uuid) echo "$ROOT_FILESYSTEM" ;;
-    partuuid) echo "$ROOT_PARTITION" ;;
-    fs) echo ext2 ;;
+    device) echo "/dev/disk/by-uuid/$filesystem" ;;
+    fs_uuid) echo "$filesystem" ;;
+    partuuid) echo "$partition" ;;
+    fs) echo "$driver" ;;
     partmap) echo gpt ;;
 esac
+"""
+# So does this one for grub-mkrelpath, which asks how a file is called in the file system that has it.
+_PATH: Final = """\
+#!/bin/sh
+for path; do :; done
+case "$path" in
+    /boot|/boot/*) [ "$BOOT_FILESYSTEM" = "$ROOT_FILESYSTEM" ] || path=${path#/boot} ;;
+esac
+echo "${path:-/}"
 """
 
 _MENU: Final = r"""
 set -eu
-cat > /tmp/grub-probe
-chmod +x /tmp/grub-probe
+printf %s "$PROBE" > /tmp/grub-probe
+printf %s "$RELATIVE" > /tmp/grub-mkrelpath
+chmod +x /tmp/grub-probe /tmp/grub-mkrelpath
 mkdir -p /dev/disk/by-uuid
 : > "/dev/disk/by-uuid/$ROOT_FILESYSTEM"
+: > "/dev/disk/by-uuid/$BOOT_FILESYSTEM"
 sed 's,^grub_probe=.*,grub_probe=/tmp/grub-probe,' /usr/sbin/grub-mkconfig > /tmp/grub-mkconfig
-grub_probe=/tmp/grub-probe sh /tmp/grub-mkconfig -o /boot/grub/grub.cfg
+export grub_probe=/tmp/grub-probe grub_mkrelpath=/tmp/grub-mkrelpath
+sh /tmp/grub-mkconfig -o /boot/grub/grub.cfg
 grep -q "$ROOT_FILESYSTEM" /boot/grub/grub.cfg || { echo "the menu does not name the root" >&2; exit 1; }
 """
 
@@ -150,13 +165,24 @@ def folder(guest: Guest) -> str:
     return FOLDER_2 if guest.run(["sh", "-c", script], quiet=True) else _FOLDER
 
 
-def install(guest: Guest, ids: DiskIds, *, firmware: Firmware, platform: Platform) -> None:
+def install(guest: Guest, mounts: Mounts, *, firmware: Firmware, platform: Platform) -> None:
     """Put GRUB's modules into `/boot/grub`, and make the images that the firmware starts."""
     kinds = ["yes" if wanted else "no" for wanted in (firmware.bios, firmware.uefi)]
-    guest.run(["sh", "-c", _INSTALL, "sh", *kinds, str(ids.filesystem), platform.grub])
+    boot = mounts.boot
+    words = [*kinds, str(boot.filesystem), platform.grub]
+    words += [str(boot.number), mounts.for_loader(_FOLDER), boot.driver]
+    guest.run(["sh", "-c", _INSTALL, "sh", *words])
 
 
-def make_menu(guest: Guest, ids: DiskIds) -> None:
+def make_menu(guest: Guest, mounts: Mounts) -> None:
     """Write `/boot/grub/grub.cfg` as the running system's `update-grub` would."""
-    answers = {"ROOT_FILESYSTEM": str(ids.filesystem), "ROOT_PARTITION": str(ids.root)}
-    guest.run(["sh", "-c", _MENU], env=answers, stdin=_PROBE.encode())
+    answers = {**_answers("ROOT", mounts.root), **_answers("BOOT", mounts.boot)}
+    guest.run(["sh", "-c", _MENU], env={**answers, "PROBE": _PROBE, "RELATIVE": _PATH})
+
+
+def _answers(name: str, mount: Mount) -> Mapping[str, str]:
+    return {
+        f"{name}_FILESYSTEM": str(mount.filesystem),
+        f"{name}_PARTITION": str(mount.id),
+        f"{name}_DRIVER": mount.driver,
+    }

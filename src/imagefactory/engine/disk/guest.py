@@ -1,12 +1,12 @@
 """The files by which a system knows its own disk."""
 
 from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
 from typing import Final
-from uuid import UUID
 
+from imagefactory.core.additions import FilesystemType
 from imagefactory.engine.disk.ids import DiskIds
 from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.mounts import Mount, Mounts
 from imagefactory.engine.disk.platforms import Platform
 
 FSTAB: Final = "/etc/fstab"
@@ -29,7 +29,16 @@ REPART_TEXT: Final = """\
 Type=root
 """
 
-NO_VOLUMES: Final[Mapping[str, UUID]] = MappingProxyType({})
+#: of the root's file system, and whether fsck(8) looks at one of this kind
+_ROOT_OPTIONS: Final[Mapping[FilesystemType, str]] = {
+    "ext4": "defaults,discard,errors=remount-ro,x-systemd.growfs",
+    "xfs": "defaults,discard,x-systemd.growfs",
+    "btrfs": "defaults,discard=async,x-systemd.growfs",
+}
+_OPTIONS: Final[Mapping[FilesystemType, str]] = {
+    "ext4": "defaults,discard", "xfs": "defaults,discard", "btrfs": "defaults,discard=async",
+}  # fmt: skip
+_CHECKED: Final = frozenset({"ext4"})
 
 _FSTAB_FIELDS: Final = 4  # device, place, type, options; what follows may be left out
 
@@ -39,16 +48,13 @@ def boot_files(
     *,
     firmware: Firmware,
     platform: Platform,
+    mounts: Mounts,
     kernel_arguments: str,
     fstab: str,
-    volumes: Mapping[str, UUID] = NO_VOLUMES,
 ) -> Mapping[str, str]:
-    """Path and text of each file. `fstab` is the one that is there, whose other lines are kept.
-
-    `volumes` are the file systems beside the root's, by where they are mounted.
-    """
+    """Path and text of each file. `fstab` is the one that is there, whose other lines are kept."""
     files = {
-        FSTAB: fstab_of(ids, firmware=firmware, old=fstab, volumes=volumes),
+        FSTAB: fstab_of(ids, mounts, firmware=firmware, old=fstab),
         GRUB_DEFAULTS: grub_defaults(kernel_arguments, platform),
         REPART: REPART_TEXT,
     }
@@ -57,21 +63,20 @@ def boot_files(
     return files
 
 
-def fstab_of(
-    ids: DiskIds, *, firmware: Firmware, old: str, volumes: Mapping[str, UUID] = NO_VOLUMES
-) -> str:
+def fstab_of(ids: DiskIds, mounts: Mounts, *, firmware: Firmware, old: str) -> str:
     """An `fstab` with this disk's partitions first, then the lines of the old one about other places."""
-    lines = [
-        f"UUID={ids.filesystem} / ext4 defaults,discard,errors=remount-ro,x-systemd.growfs 0 1"
-    ]
-    lines += [
-        f"UUID={volumes[mount]} {_in_fstab(mount)} ext4 defaults,discard 0 2"
-        for mount in sorted(volumes)
-    ]
+    root, beside = mounts.root, sorted(mounts.beside, key=lambda mount: mount.place)
+    lines = [_line(root, _ROOT_OPTIONS[root.kind], order=1)]
+    lines += (_line(mount, _OPTIONS[mount.kind], order=2) for mount in beside)
     if firmware.uefi:
         lines.append(f"UUID={ids.volume_id} {ESP_MOUNT} vfat umask=0077,nofail 0 2")
-    known = {"/", ESP_MOUNT, *map(_in_fstab, volumes)}
+    known = {"/", ESP_MOUNT, *(_in_fstab(mount.place) for mount in beside)}
     return "\n".join([*lines, *_about_other_places(old.splitlines(), known=known)]) + "\n"
+
+
+def _line(mount: Mount, options: str, *, order: int) -> str:
+    checked = order if mount.kind in _CHECKED else 0
+    return f"UUID={mount.filesystem} {_in_fstab(mount.place)} {mount.kind} {options} 0 {checked}"
 
 
 def _in_fstab(mount: str) -> str:

@@ -4,12 +4,13 @@ A user namespace may not write `security.selinux`, and a system that labels itse
 twice: the labels are written into the file system's image, where no kernel is asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 from imagefactory.core.errors import BuildError
+from imagefactory.engine.disk.ext4 import Volume
 from imagefactory.engine.files import write_atomically
 from imagefactory.engine.tree import Tree
 
@@ -46,16 +47,38 @@ def policy_of(tree: Tree) -> str | None:
     return tree.run(["sh", "-c", _POLICY], quiet=True).strip() or None
 
 
-def label(tree: Tree, *, offset: int, disk: Path, epoch: int) -> int:
-    """Label each file of the file system at `offset` of a disk that the tree was written to; how many.
+def labels(tree: Tree) -> Mapping[str, str]:
+    """Each path of the tree with its label; none where SELinux is not used."""
+    policy = policy_of(tree)
+    if policy is None:
+        return {}
+    found = dict(contexts(tree, policy))
+    tree.build.tools.log(f'Labelling {len(found)} files as "{policy}" says')
+    return found
+
+
+def inside(found: Mapping[str, str], volume: Volume) -> Mapping[str, str]:
+    """Those of one file system, by the paths in it. A folder where another is mounted is in it too."""
+    own = volume.mount.rstrip("/")
+    labels = {
+        path.removeprefix(own) or "/": context
+        for path, context in found.items()
+        if (path == own or path.startswith(f"{own}/"))
+        and not any(path.startswith(f"{place}/") for place in volume.apart)
+    }
+    if own and labels:
+        labels.setdefault("/lost+found", found["/lost+found"])
+    return labels
+
+
+def label(tree: Tree, found: Mapping[str, str], *, offset: int, disk: Path, epoch: int) -> None:
+    """Label the files of the file system at `offset` of a disk that the tree was written to.
 
     The disk's folder belongs to the inner root. `BuildError` when a name cannot be written down.
     """
-    policy = policy_of(tree)
-    if policy is None:
-        return 0
+    if not found:
+        return
     folder = disk.parent
-    found = dict(contexts(tree, policy))
     values = {context: f"label-{n}" for n, context in enumerate(sorted(set(found.values())))}
     for context, name in values.items():
         write_atomically(folder / name, f"{context}\0")
@@ -68,8 +91,6 @@ def label(tree: Tree, *, offset: int, disk: Path, epoch: int) -> int:
     tree.sandbox.host(
         ["sh", "-c", _WRITE, "sh", f"{disk.name}?offset={offset}"], cwd=folder, env=env, quiet=True
     )
-    tree.build.tools.log(f'Labelled {len(found)} files as "{policy}" says')
-    return len(found)
 
 
 def contexts(tree: Tree, policy: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from imagefactory.core.errors import BuildError
 from imagefactory.engine.disk import esp, grub
-from imagefactory.engine.disk.ids import DiskIds
+from imagefactory.engine.disk.mounts import Mounts
 from imagefactory.engine.disk.platforms import Platform
 from imagefactory.engine.tree import Tree
 
@@ -36,18 +36,19 @@ class BiosLoader:
         return cls(boot=files[boot], core=files[core])
 
 
-def efi_files(tree: Tree, ids: DiskIds, platform: Platform) -> Mapping[str, bytes]:
+def efi_files(tree: Tree, mounts: Mounts, platform: Platform) -> Mapping[str, bytes]:
     """What the EFI system partition holds, by place: the signed chain where the tree has it.
 
     Packages of the RPM family put theirs where the partition will be mounted.
     """
     folder = grub.folder(tree)
+    filesystem, menu = mounts.boot.filesystem, mounts.for_loader(folder)
     placed = tree.run(["sh", "-c", _PLACED], quiet=True).splitlines()
     default = f"{_ESP}/{platform.default}".upper()
     if any(path.upper() == default for path in placed):
         files = read(tree, placed)
         vendors = {PurePosixPath(path).parts[4] for path in placed if path.count("/") > _DEPTH}
-        redirects = [esp.redirect(ids, vendor=vendor, folder=folder) for vendor in vendors]
+        redirects = [esp.redirect(filesystem, vendor=vendor, folder=menu) for vendor in vendors]
         loaders = {path.removeprefix(f"{_ESP}/"): data for path, data in files.items()}
         return {**loaders, **{place: text for one in redirects for place, text in one.items()}}
     vendor = _vendor(tree)
@@ -55,7 +56,7 @@ def efi_files(tree: Tree, ids: DiskIds, platform: Platform) -> Mapping[str, byte
     sources = esp.sources(platform, signed=signed, vendor=vendor, folder=folder)
     files = read(tree, sorted(set(sources.values())))
     loaders = {place: files[path] for place, path in sources.items()}
-    return {**loaders, **esp.redirect(ids, vendor=vendor, folder=folder)}
+    return {**loaders, **esp.redirect(filesystem, vendor=vendor, folder=menu)}
 
 
 def read(tree: Tree, paths: Iterable[str]) -> Mapping[str, bytes]:

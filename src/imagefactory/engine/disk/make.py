@@ -2,29 +2,32 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, ClassVar, Final
 from uuid import UUID
 
-from imagefactory.core.additions import Filesystem
+from imagefactory.core.additions import Filesystem, FilesystemType
 from imagefactory.core.errors import CommandFailed, SpaceError
-from imagefactory.engine.disk import bios, esp, ext4, gpt
+from imagefactory.engine.disk import bios, btrfs, esp, ext4, gpt
+from imagefactory.engine.disk.ext4_files import Ext4Files
 from imagefactory.engine.disk.ids import DiskIds
-from imagefactory.engine.disk.labels import label
+from imagefactory.engine.disk.labels import inside, label, labels
 from imagefactory.engine.disk.layout import (
     DEFAULT_SIZE,
     SECTOR,
     Firmware,
     Layout,
+    Partition,
     check_room,
     journal_size,
     lay_out,
 )
 from imagefactory.engine.disk.loaders import BiosLoader, efi_files
+from imagefactory.engine.disk.mounts import Mounts
 from imagefactory.engine.disk.origin import Origin
 from imagefactory.engine.disk.platforms import Platform, platform_of
 from imagefactory.engine.files import sync_folder
@@ -53,6 +56,7 @@ class MakeDisk(Step):
     size: int = DEFAULT_SIZE  #: bytes
     firmware: Firmware = Firmware.BOTH
     arch: str = "x86_64"  #: TDL's name
+    root: FilesystemType = "ext4"
     filesystems: tuple[Filesystem, ...] = ()  #: beside the root's
 
     @property
@@ -62,6 +66,7 @@ class MakeDisk(Step):
     def run(self, build: Build) -> None:
         origin, tree = Origin.of(build), Tree.load(build)
         ids, epoch = origin.ids(self.name), origin.epoch
+        mounts = Mounts.of(origin, self.name, root=self.root, beside=self.filesystems)
         platform = platform_of(self.arch)
         folder = build.scratch / "disk.partial"
         with _told_when_full(self.name), _working_in(folder, tree.sandbox):
@@ -69,17 +74,17 @@ class MakeDisk(Step):
             volumes = self._volumes(tree, layout, origin, folder=folder)
             with ThreadPoolExecutor(1) as beside:
                 loaders = beside.submit(
-                    _loaders, tree, layout, ids, platform, folder=folder, epoch=epoch
+                    _loaders, tree, layout, ids, mounts, platform, folder=folder, epoch=epoch
                 )
-                root = ext4.root(layout, ids, apart=self._apart("/"))
-                disk = ext4.make(tree, root, epoch=epoch, folder=folder)
-                label(tree, offset=layout.root.start, disk=disk, epoch=epoch)
-                for volume in volumes:
-                    ext4.make(tree, volume, epoch=epoch, folder=folder)
+                root = ext4.root(layout, ids, apart=self._apart("/"), kind=self.root)
+                # The inner root's, which makes file systems in it.
+                tree.sandbox.host(["truncate", f"--size={layout.size}", "disk"], cwd=folder)
+                disk, found = folder / "disk", labels(tree)
+                for volume in (root, *volumes):
+                    _fill(tree, volume, inside(found, volume), epoch=epoch, disk=disk)
                 build.report(70)
                 content, loader = loaders.result()
             with disk.open("r+b") as file:
-                file.truncate(layout.size)
                 if content and layout.esp:
                     copy_in(content, file, at=layout.esp.start)
                 partitions = [volume.ids.partition for volume in volumes]
@@ -119,6 +124,7 @@ class MakeDisk(Step):
                     ids=origin.volume_ids(self.name, mount),
                     label=mount.strip("/").replace("/", "-").encode()[:16].decode(errors="ignore"),
                     journal=journal_size(size),
+                    kind=filesystem.type or "ext4",
                 )
             )
         return volumes
@@ -134,14 +140,50 @@ class MakeDisk(Step):
         )
 
 
+def _fill(
+    tree: Tree, volume: ext4.Volume, found: Mapping[str, str], *, epoch: int, disk: Path
+) -> None:
+    """Write one file system into the disk, whose files get the labels that were `found`.
+
+    btrfs is made of an ext4: that has all that the inner root sees of the files, where it is
+    read without being in the sandbox.
+    """
+    place, folder = volume.partition, disk.parent
+    if volume.kind == "ext4":
+        ext4.make(tree, volume, epoch=epoch, folder=folder)
+        label(tree, found, offset=place.start, disk=disk, epoch=epoch)
+        return
+    alone = replace(volume, partition=Partition(number=1, start=0, size=place.size))
+    copied = ext4.make(tree, alone, epoch=epoch, folder=folder, name="copied")
+    label(tree, found, offset=0, disk=copied, epoch=epoch)
+    with copied.open("rb") as source, disk.open("r+b") as target:
+        btrfs.write(
+            Ext4Files(source, offset=0, name=volume.mount),
+            target,
+            offset=place.start,
+            size=place.size,
+            ids=volume.ids,
+            label=volume.label,
+            mount=volume.mount,
+        )
+    copied.unlink()
+
+
 def _loaders(
-    tree: Tree, layout: Layout, ids: DiskIds, platform: Platform, *, folder: Path, epoch: int
+    tree: Tree,
+    layout: Layout,
+    ids: DiskIds,
+    mounts: Mounts,
+    platform: Platform,
+    *,
+    folder: Path,
+    epoch: int,
 ) -> tuple[Path | None, BiosLoader | None]:
     """The content of the EFI system partition, and what a BIOS starts: made beside the root."""
     content = None
     if layout.esp:
         content = esp.make(
-            efi_files(tree, ids, platform),
+            efi_files(tree, mounts, platform),
             partition=layout.esp,
             ids=ids,
             epoch=epoch,

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from imagefactory.core.additions import Filesystem
+from imagefactory.core.additions import Filesystem, FilesystemType
 from imagefactory.core.errors import BuildError, CommandFailed
 from imagefactory.engine.disk import grub, guest
 from imagefactory.engine.disk.layout import Firmware
+from imagefactory.engine.disk.mounts import Mounts
 from imagefactory.engine.disk.origin import Origin
 from imagefactory.engine.disk.platforms import platform_of
 from imagefactory.engine.plan import Build, Step
@@ -33,7 +34,8 @@ class PrepareBoot(Step):
     firmware: Firmware = Firmware.BOTH
     arch: str = "x86_64"  #: TDL's name
     kernel_arguments: str = ""  #: beside those for the consoles
-    filesystems: tuple[Filesystem, ...] = ()  #: beside the root's, the same as `MakeDisk`'s
+    root: FilesystemType = "ext4"  #: the same as `MakeDisk`'s, as are those beside it
+    filesystems: tuple[Filesystem, ...] = ()
 
     @property
     def activity(self) -> str:
@@ -43,7 +45,7 @@ class PrepareBoot(Step):
         origin = Origin.of(build)
         ids = origin.ids(self.name)
         platform = platform_of(self.arch)
-        mounts = [filesystem.mount for filesystem in self.filesystems]
+        mounts = Mounts.of(origin, self.name, root=self.root, beside=self.filesystems)
         with Tree.load(build).shared("boot", key=self.key) as change:
             if change is None:
                 return
@@ -51,21 +53,22 @@ class PrepareBoot(Step):
             found.check(name=self.name, firmware=self.firmware)
             if not found.grows:
                 build.tools.log('The root will not grow: there is no "systemd-repart"')
-            _make_places(change, mounts)
+            make_places(change, [mount.place for mount in mounts.beside])
             files = guest.boot_files(
                 ids,
                 firmware=self.firmware,
                 platform=platform,
+                mounts=mounts,
                 kernel_arguments=self.kernel_arguments,
                 fstab=change.run(["sh", "-c", _READ_FSTAB], quiet=True),
-                volumes={mount: origin.volume_ids(self.name, mount).filesystem for mount in mounts},
             )
             change.write_all({path: text.encode() for path, text in files.items()})
-            grub.install(change, ids, firmware=self.firmware, platform=platform)
-            grub.make_menu(change, ids)
+            grub.install(change, mounts, firmware=self.firmware, platform=platform)
+            grub.make_menu(change, mounts)
 
 
-def _make_places(change: Change, mounts: Iterable[str]) -> None:
+def make_places(change: Change, mounts: Iterable[str]) -> None:
+    """Make the folders where file systems are mounted."""
     for mount in mounts:
         try:
             change.run(["sh", "-c", _MAKE_PLACE, "sh", mount], quiet=True)

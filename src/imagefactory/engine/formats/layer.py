@@ -21,6 +21,7 @@ from imagefactory.engine.disk.layout import SECTOR
 from imagefactory.engine.formats.detect import inspect
 
 _XATTR: Final = "SCHILY.xattr."
+_NOT_KEPT: Final = "system."  # lists of access: unpackers take them by other names, or fail
 _ROOTS: Final = frozenset({gpt.LINUX_ROOT_X86_64, gpt.LINUX_ROOT_ARM64})
 _LOST: Final = "lost+found"  # mkfs makes it; no package has it
 _EXT4_MAGIC: Final = b"\x53\xef"
@@ -126,6 +127,7 @@ def _header(path: str, inode: Inode) -> tarfile.TarInfo | None:
     header.pax_headers = {
         _XATTR + name: value.decode("utf-8", "surrogateescape")
         for name, value in sorted(inode.xattrs.items())
+        if not name.startswith(_NOT_KEPT)
     }
     return header
 
