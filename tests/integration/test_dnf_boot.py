@@ -1,6 +1,7 @@
 """A system of the RPM family becomes a disk by the real dnf, and starts: its packages are Debian's, repacked."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ from imagefactory.engine.packages.apt_sources import Archive, Suite
 from imagefactory.engine.packages.locked import FetchPackages, read_lock
 from imagefactory.engine.sandbox import Sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 DEBIAN: Final = "http://mirror.example.org/debian"
 HOST: Final = "http://fedora.example.org"
@@ -54,6 +55,11 @@ TEMPLATE: Final = f"""
   <commands><command name="leave-a-mark">rpm -q bash > /etc/mark</command></commands>
 </template>
 """
+SUSE_HOST: Final = "http://suse.example.org"
+SUSE_PLACE: Final = "/distribution/leap/15.6/repo/oss"
+SUSE: Final = TEMPLATE.replace(URL, f"{SUSE_HOST}{SUSE_PLACE}").replace(
+    "<name>Fedora</name><version>42</version>", "<name>openSUSE</name><version>15.6</version>"
+)
 FIRMWARES: Final[tuple[Firmware, ...]] = ("bios", "uefi")
 COMMANDS: Final = {
     "running": "systemctl is-system-running --wait",
@@ -66,6 +72,7 @@ COMMANDS: Final = {
     "entries": "ls /boot/loader/entries",
     "size": "df -B1 --output=size / | tail -n 1",
     "keys": "ls /etc/ssh/ssh_host_*_key",
+    "repositories": "ls /etc/zypp/repos.d/*.repo /var/cache/zypp /var/log/zypp 2>/dev/null",
 }
 
 
@@ -99,11 +106,12 @@ class World:
     stranger: Key
 
     def publish(self) -> None:
-        self.site.show(self.repo.folder, at=PLACE)
+        for place in (PLACE, SUSE_PLACE):
+            self.site.show(self.repo.folder, at=place)
 
-    def build(self, factory: Factory) -> Image:
-        asked = factory.create_base_image(template=TEMPLATE, parameters={"boot_test": False})
-        return settled(factory, asked.id)
+    def build(self, factory: Factory, template: str = TEMPLATE) -> Image:
+        asked = factory.create_base_image(template=template, parameters={"boot_test": False})
+        return settled(factory, asked.id, seconds=1800)
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +124,8 @@ def world(
         keys.write_bytes(key.sign("", how="--export"))
         own = replace(
             config,
-            mirrors={**config.mirrors, HOST: site.url},
-            keyrings={URL: str(keys)},
+            mirrors={**config.mirrors, HOST: site.url, SUSE_HOST: site.url},
+            keyrings={URL: str(keys), SUSE_HOST: str(keys)},
         )
         repo = rpms.a_distribution(folder, debs, key)
         world = World(site=site, config=own, repo=repo, stranger=stranger)
@@ -163,6 +171,24 @@ def started(config: Config, disk: Path, firmware: Firmware) -> Mapping[str, str]
     report = boot(wanted, tools=Tools(), emulator=emulator, scratch=config.state)
     results = zip(COMMANDS, report.commands, strict=True)
     return {name: result.output.strip() for name, result in results}
+
+
+@pytest.mark.skipif(shutil.which("zypper") is None, reason="zypper is not installed")
+def test_zypper_makes_a_system_that_starts(world: World) -> None:
+    with open_factory(world.config, in_process=True) as factory:
+        image = world.build(factory, SUSE)
+        assert image.status is Status.COMPLETE, image.error
+        body = factory.body(image.id)
+    lock = Lock.loads((world.config.artifacts / image.id / "lock.json").read_text())
+    answers = started(world.config, body, "uefi")
+    assert answers["running"] == "running", answers["failed"]
+    assert answers["package"] == "sound"
+    known = {one for one in answers["packages"].splitlines() if not one.startswith("gpg-pubkey-")}
+    assert known == {
+        f"{one.name}-{one.version.rpartition(':')[2]}.{one.arch}" for one in lock.packages
+    }
+    assert answers["repositories"].split() == ["/etc/zypp/repos.d/oss.repo"]
+    assert answers["keys"].split()
 
 
 @pytest.mark.parametrize("firmware", FIRMWARES)

@@ -1,5 +1,6 @@
 """The real dnf chooses from signed repositories, and what nobody vouches for is refused by name."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +15,16 @@ from imagefactory.core.errors import PackageError, VerificationError
 from imagefactory.core.lock import Lock
 from imagefactory.core.template import Repository
 from imagefactory.engine.command import Tools
-from imagefactory.engine.packages.dnf import ResolveDnf
+from imagefactory.engine.packages.dnf import ResolveRpm
 from imagefactory.engine.packages.dnf_install import InstallRpmBase, InstallRpmPackages
 from imagefactory.engine.packages.dnf_sources import Distribution, Part
 from imagefactory.engine.packages.locked import FetchPackages, read_lock
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
 
+needs_zypper = pytest.mark.skipif(
+    shutil.which("zypper") is None, reason="zypper, which is tested here, is not installed"
+)
 HOST = "http://mirror.example.org"
 URL = f"{HOST}/fedora"
 EXTRA = f"{HOST}/extra"
@@ -90,7 +94,7 @@ DISTRIBUTION = Distribution(
 
 
 def resolve(world: World, *packages: str, repositories: tuple[Repository, ...] = ()) -> Lock:
-    ResolveDnf(
+    ResolveRpm(
         system="Fedora",
         version="42",
         arch="x86_64",
@@ -106,6 +110,47 @@ def resolve(world: World, *packages: str, repositories: tuple[Repository, ...] =
 
 def extra(*, signed: bool) -> tuple[Repository, ...]:
     return (Repository(name="my extra", url=EXTRA, signed=signed),)
+
+
+def by_zypper(world: World, *packages: str, repositories: tuple[Repository, ...] = ()) -> Lock:
+    ResolveRpm(
+        system="openSUSE",
+        version="15.6",
+        arch="x86_64",
+        distribution=DISTRIBUTION,
+        base=("filesystem", "system-release", "bash"),
+        release="15.6",
+        platform="",
+        manager="zypper",
+        packages=packages,
+        repositories=repositories,
+    ).run(world.build)
+    return read_lock(world.build)
+
+
+@needs_zypper
+def test_zypper_locks_the_same_files_as_dnf(world: World, tmp_path: Path) -> None:
+    world.add(tmp_path / "more", "gadget", key=world.extra.key)
+    theirs = resolve(world, "less", "gadget", repositories=extra(signed=True))
+    ours = by_zypper(world, "less", "gadget", repositories=extra(signed=True))
+    assert ours.packages == theirs.packages
+    assert {one.layer for one in ours.packages} == {"base", "packages"}
+    FetchPackages().run(world.build)
+
+
+@needs_zypper
+def test_zypper_tells_what_it_does_not_know_or_trust(world: World) -> None:
+    with pytest.raises(PackageError, match='"nosuch" is in none of the repositories'):
+        by_zypper(world, "less", "nosuch")
+    world.repo.index(signed=False)
+    index = world.repo.folder / "repodata" / "repomd.xml"
+    index.with_suffix(".xml.asc").write_bytes(
+        world.stranger.sign(index.read_text(), how="--detach-sign")
+    )
+    world.publish(world.repo, "/fedora")
+    with pytest.raises(VerificationError, match="cannot be trusted") as refusal:
+        by_zypper(world)
+    assert world.site.url in refusal.value.brief
 
 
 def test_a_lock_names_every_file_and_groups_are_taken_apart(world: World) -> None:

@@ -31,10 +31,11 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "xz": "xz-utils",
+    "zypper": "zypper",
 }
 
 #: those of them that only the RPM family needs, and only systems for another processor
-RPM_PROGRAMS: Final = frozenset({"dnf", "rpmkeys"})
+RPM_PROGRAMS: Final = frozenset({"dnf", "rpmkeys", "zypper"})
 FOREIGN_PROGRAMS: Final = frozenset({"qemu-aarch64-static", "qemu-system-aarch64"})
 
 

@@ -1,38 +1,20 @@
 """Fedora, Red Hat Enterprise Linux, and the systems made from its sources, built directly by dnf."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from imagefactory.core.config import Config
 from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.core.template import Template
-from imagefactory.engine.additions import finish, needs, set_up
-from imagefactory.engine.bom import DescribeRpmPackages
-from imagefactory.engine.boot.step import plan_boot_test
-from imagefactory.engine.customize import RunCommands, RunPrecommands, SetRootPassword, WriteFiles
-from imagefactory.engine.disk.bls import PrepareEntries
-from imagefactory.engine.disk.layout import DEFAULT_SIZE, Firmware
-from imagefactory.engine.disk.make import MakeDisk
-from imagefactory.engine.identity import ResetIdentity
+from imagefactory.engine.disk.wanted import filesystems
 from imagefactory.engine.installer.anaconda import AnacondaInstaller
-from imagefactory.engine.network import EnableNetwork
-from imagefactory.engine.packages.dnf import ResolveDnf
-from imagefactory.engine.packages.dnf_install import InstallRpmBase, InstallRpmPackages
-from imagefactory.engine.packages.dnf_repositories import (
-    AddRpmRepositories,
-    RemoveRpmRepositories,
-)
-from imagefactory.engine.packages.dnf_sources import Distribution, Part
-from imagefactory.engine.packages.locked import FetchPackages
+from imagefactory.engine.packages.dnf_sources import Part
 from imagefactory.engine.plan import Plan
 from imagefactory.plugins.apt_family import customized
 from imagefactory.plugins.builtin import info
 from imagefactory.plugins.contract import Customization, Info, SystemTarget
-
-#: where the package distribution-gpg-keys puts the keys of all distributions
-_KEYS: Final = "/usr/share/distribution-gpg-keys"
+from imagefactory.plugins.rpm_family import SYSIMAGE, VAR_LIB, Family, Release
 
 #: what a server needs to start, be reached, be administered and be upgraded
 _BASE: Final = (
@@ -43,26 +25,18 @@ _BASE: Final = (
     "selinux-policy-targeted", "shadow-utils", "shim-x64", "sudo", "system-release", "systemd",
     "systemd-udev", "util-linux", "vim-minimal",
 )  # fmt: skip
-#: drivers of machines of all kinds; a template that names a kernel gets that one instead
-_KERNEL: Final = "kernel-core"
-#: what `<customize>` needs beside the base system
-_ADDITIONS: Final = {
-    "locale": "glibc-all-langpacks", "timezone": "tzdata", "sudo": "sudo", "firewall": "nftables",
-}  # fmt: skip
-
-_SYSIMAGE: Final = "/usr/lib/sysimage/rpm"
-_VAR_LIB: Final = "/var/lib/rpm"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """A release: a row."""
-
-    number: str  #: `releasever`
-    parts: tuple[Part, ...]
-    keys: str  #: file below `_KEYS`
-    platform: str  #: of modules
-    database: str = _SYSIMAGE
+_FAMILY: Final = Family(
+    manager="dnf",
+    base=_BASE,
+    # Drivers of machines of all kinds.
+    kernel="kernel-core",
+    additions={
+        "locale": "glibc-all-langpacks",
+        "timezone": "tzdata",
+        "sudo": "sudo",
+        "firewall": "nftables",
+    },
+)
 
 
 def _fedora(number: str) -> Release:
@@ -82,7 +56,7 @@ def _enterprise(number: int, *, keys: str, appstream: str) -> Mapping[str | None
         parts=(Part(name="baseos"), Part(name="appstream", path=appstream, optional=True)),
         keys=keys,
         platform=f"platform:el{number}",
-        database=_SYSIMAGE if number >= 10 else _VAR_LIB,
+        database=SYSIMAGE if number >= 10 else VAR_LIB,
     )
     return {None: row}
 
@@ -154,21 +128,13 @@ class RedHat:
         if name in _INSTALLED:
             limits = {"install": self._config.timeout, "boot": self._config.boot_timeout}
             return AnacondaInstaller(dialect=_INSTALLED[name], **limits).plan(template, parameters)
-        if template.additions is not None and template.additions.filesystems:
-            msg = f'The element "filesystems" cannot be carried out for "{name}"'
-            raise RequestError(msg, hint="Leave it out: the disk has one file system, ext4")
+        disks = filesystems(template.additions, parameters)
+        if name != "Fedora" and "btrfs" in disks.kinds:
+            msg = f'The kernel of "{name}" has no "btrfs"'
+            raise RequestError(msg, hint='Use another type under <filesystems>, such as "ext4"')
         rows = _RELEASES[name]
         release = rows.get(template.os.version) or rows[None]
-        firmware = Firmware(
-            parameters.choice("firmware", tuple(Firmware), default=Firmware.BOTH.value)
-        )
-        return (
-            *_tree(template, parameters, release),
-            *_disk(template, parameters, firmware),
-            *plan_boot_test(
-                parameters, firmwares=_each(firmware), timeout=self._config.boot_timeout
-            ),
-        )
+        return _FAMILY.plan_base(template, parameters, self._config, release=release)
 
     def plan_customize(
         self, template: Template, parameters: Parameters, extra: Customization
@@ -183,75 +149,3 @@ def _check(name: str, version: str, arch: str) -> None:
     if arch != "x86_64":
         msg = f'The system "{name}" is not built for "{arch}"'
         raise RequestError(msg, hint="It is built for x86_64")
-
-
-def _tree(template: Template, parameters: Parameters, release: Release) -> Plan:
-    """The steps that make what is in the system."""
-    distribution = Distribution(
-        url=template.os.install.url,
-        parts=release.parts,
-        keys=f"{_KEYS}/{release.keys}",
-    )
-    network = parameters.boolean("network", default=True)
-    names = tuple(package.name for package in template.packages)
-    kernel = () if any(name.startswith("kernel") for name in names) else (_KERNEL,)
-    names = (*names, *needs(template.additions, _ADDITIONS))
-    return (
-        ResolveDnf(
-            system=template.os.name,
-            version=template.os.version,
-            arch=template.os.arch,
-            distribution=distribution,
-            base=(*_BASE, *kernel),
-            release=release.number,
-            platform=release.platform,
-            packages=names,
-            repositories=template.repositories,
-            lock=parameters.text("lock"),
-            epoch=parameters.integer("source_date_epoch"),
-        ),
-        FetchPackages(),
-        InstallRpmBase(
-            distribution=distribution, release=release.number, database=release.database
-        ),
-        AddRpmRepositories(repositories=template.repositories),
-        RunPrecommands(commands=template.precommands, network=network),
-        InstallRpmPackages(
-            distribution=distribution,
-            release=release.number,
-            database=release.database,
-            repositories=template.repositories,
-        ),
-        *set_up(template.additions),
-        WriteFiles(files=template.files),
-        EnableNetwork(),
-        SetRootPassword(password=template.os.rootpw),
-        RunCommands(commands=template.commands, network=network),
-        *finish(template.additions),
-        RemoveRpmRepositories(repositories=template.repositories),
-        ResetIdentity(),
-    )
-
-
-def _disk(template: Template, parameters: Parameters, firmware: Firmware) -> Plan:
-    """The steps that make the disk of it, and say what is there."""
-    return (
-        PrepareEntries(
-            name=template.name,
-            firmware=firmware,
-            kernel_arguments=template.os.kernelparam or "",
-        ),
-        MakeDisk(name=template.name, size=template.disk_size or DEFAULT_SIZE, firmware=firmware),
-        DescribeRpmPackages(
-            description=template.description,
-            extra_command=template.os.icicle_extra_command,
-            enabled=parameters.boolean("generate_icicle", default=True),
-        ),
-    )
-
-
-def _each(firmware: Firmware) -> tuple[Literal["bios", "uefi"], ...]:
-    """The kinds of machine that are to start the disk."""
-    bios: tuple[Literal["bios"], ...] = ("bios",) if firmware.bios else ()
-    uefi: tuple[Literal["uefi"], ...] = ("uefi",) if firmware.uefi else ()
-    return (*bios, *uefi)

@@ -1,12 +1,14 @@
 """The step that decides which exact packages a system of the RPM family is made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 from imagefactory.core.errors import RequestError
 from imagefactory.core.lock import Lock
 from imagefactory.core.template import Repository
 from imagefactory.engine.objects import room_at
-from imagefactory.engine.packages.dnf_root import Question, dnf_root
+from imagefactory.engine.packages.dnf_root import DnfRoot, Question, ZypperRoot, dnf_root
 from imagefactory.engine.packages.dnf_sources import (
     Distribution,
     distribution_sources,
@@ -15,10 +17,14 @@ from imagefactory.engine.packages.dnf_sources import (
 from imagefactory.engine.packages.locked import checked, write_lock, write_present_sources
 from imagefactory.engine.plan import Build, Step
 
+Manager = Literal["dnf", "zypper"]
+
+_ROOTS: Final[Mapping[Manager, type[DnfRoot]]] = {"dnf": DnfRoot, "zypper": ZypperRoot}
+
 
 @dataclass(frozen=True, kw_only=True)
-class ResolveDnf(Step):
-    """Asks dnf for the exact set of packages, and writes the lock.
+class ResolveRpm(Step):
+    """Asks dnf or zypper for the exact set of packages, and writes the lock.
 
     The layer `base` comes from the distribution's repositories alone, without weak dependencies; the
     layer `packages` is what the template's packages add to it. With `lock`, nothing is asked.
@@ -32,7 +38,8 @@ class ResolveDnf(Step):
     distribution: Distribution
     base: tuple[str, ...]
     release: str  #: `releasever`
-    platform: str  #: of modules, e.g. `platform:f42`
+    platform: str  #: of modules, e.g. `platform:f42`; zypper has none
+    manager: Manager = "dnf"
     packages: tuple[str, ...] = ()  #: the template's: `name`, `name-version` or `@group`
     repositories: tuple[Repository, ...] = ()  #: the template's
     lock: str | None = field(default=None, repr=False)  #: a lock's text
@@ -69,7 +76,7 @@ class ResolveDnf(Step):
             release=self.release,
             platform=self.platform,
         )
-        with dnf_root(build, own, foreign) as root:
+        with dnf_root(build, own, foreign, kind=_ROOTS[self.manager]) as root:
             write_present_sources(build, (one.source.name for one in root.metadata))
             packages, epoch = root.choose(question), root.epoch
         return Lock(

@@ -16,6 +16,7 @@ from imagefactory.engine.files import write_atomically
 from imagefactory.engine.objects import full_disk, room_at
 from imagefactory.engine.packages.apt_guest import Counting
 from imagefactory.engine.packages.apt_metadata import link_or_copy
+from imagefactory.engine.packages.dnf import Manager
 from imagefactory.engine.packages.dnf_sources import (
     Distribution,
     RpmSource,
@@ -30,6 +31,23 @@ from imagefactory.engine.tree import Change, Tree
 
 #: Where dnf sees the folder with the package files.
 _PLACE: Final = "/mnt/files"
+
+#: Told to zypper: the keys as above, and where all is that it may install. A script of a package that fails
+#: is told and no more, as by dnf; the other answers below are for the user of a running system.
+_INSTALL_BY_ZYPPER: Final = f"""
+set -eu
+umask 022
+export HOME={_PLACE} ZYPP_LOGFILE=/dev/null
+for keys in {_PLACE}/keys/*; do
+    [ ! -e "$keys" ] || rpmkeys --root={TREE} --import "$keys"
+done
+status=0
+xargs -a {_PLACE}/names zypper --root={TREE} --non-interactive --no-refresh --releasever="$1" install \
+    --no-recommends --allow-unsigned-rpm --no-confirm || status=$?
+rm -rf {TREE}/var/cache/zypp {TREE}/var/log/zypp {TREE}/var/log/zypper.log {TREE}/etc/zypp/repos.d/_tmpRPMcache_.repo
+# xargs(1) answers 123 for a program that answered anything.
+[ "$status" = 0 ] || [ "$status" = 123 ] || exit "$status"
+"""
 
 #: What dnf is told beside the command line. Nothing is asked from anywhere: packages are files.
 _CONFIGURATION: Final = """\
@@ -69,7 +87,11 @@ rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subg
 """
 
 _FORMAT: Final = r"%{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE} %{ARCH}\n"
-_INSTALLING: Final = re.compile(r"\s*(Installing|Upgrading|Verifying)\s*: ")
+_COUNTED: Final[Mapping[Manager, re.Pattern[str]]] = {
+    "dnf": re.compile(r"\s*(Installing|Upgrading|Verifying)\s*: "),
+    "zypper": re.compile(r"\s*(\(\s*\d+/\d+\) Installing: |Retrieving package )"),
+}
+_SCRIPTS: Final[Mapping[Manager, str]] = {"dnf": _INSTALL, "zypper": _INSTALL_BY_ZYPPER}
 _UNSIGNED: Final = re.compile(r"(?:Package|Public key for) (\S+?\.rpm) is not (signed|installed)")
 
 
@@ -79,6 +101,7 @@ class _Install(Step):
     release: str  #: `releasever`
     database: str  #: where the guest's rpm keeps its own, e.g. `/usr/lib/sysimage/rpm`
     repositories: tuple[Repository, ...] = ()
+    manager: Manager = "dnf"
 
     def _sources(self, build: Build) -> Mapping[str, RpmSource]:
         own = distribution_sources(self.distribution, build.keyrings)
@@ -92,13 +115,13 @@ class _Install(Step):
                 build.report,
                 whole=2 * len(packages),
                 percents=range(20, 95),
-                counted=_INSTALLING,
+                counted=_COUNTED[self.manager],
             )
             tools = replace(build.tools, log=log)
             watched = replace(change, sandbox=replace(change.sandbox, tools=tools))
             try:
                 watched.run_outside(
-                    ["sh", "-c", _INSTALL, "sh", self.release], binds={folder: _PLACE}
+                    ["sh", "-c", _SCRIPTS[self.manager], "sh", self.release], binds={folder: _PLACE}
                 )
             except CommandFailed as error:
                 raise _explained(error) from error
@@ -215,8 +238,9 @@ def _explained(error: CommandFailed) -> Exception:
         msg = f'The package "{match[1]}" is not signed by a key of its repository'
         return VerificationError(msg)
     lines = error.tail.splitlines()
-    first = next((n for n, line in enumerate(lines) if line.startswith(("Error", "error:"))), None)
+    faults = ("Error", "error:", "Problem:")
+    first = next((n for n, line in enumerate(lines) if line.startswith(faults)), None)
     if first is None:
         return error
     why = " ".join(line.strip() for line in lines[first : first + 2]).removeprefix("Error: ")
-    return PackageError(f"dnf cannot install the packages: {why}")
+    return PackageError(f"The packages cannot be installed: {why}")

@@ -61,6 +61,15 @@ class RpmMetadata:
             if data.get("type") in _READ:
                 yield data
 
+    @property
+    def primary(self) -> str:
+        """The path of the file that lists the packages."""
+        for data in self.parts():
+            location = data.find(f"{_NAMESPACE}location")
+            if data.get("type") == "primary" and location is not None:
+                return location.get("href", "")
+        raise self._malformed("it lists no packages")
+
     def wanted(self) -> Iterator[tuple[str, Wanted]]:
         """Each file of the metadata, by its path in the repository."""
         for data in self.parts():

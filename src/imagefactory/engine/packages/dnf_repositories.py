@@ -1,21 +1,30 @@
 """The steps that give a guest of the RPM family the template's repositories, and take some away again."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from imagefactory.core.template import Repository
-from imagefactory.engine.packages.dnf_sources import section, template_sources
+from imagefactory.engine.packages.dnf import Manager
+from imagefactory.engine.packages.dnf_sources import (
+    Distribution,
+    RpmSource,
+    distribution_sources,
+    section,
+    template_sources,
+)
+from imagefactory.engine.packages.locked import present_sources
 from imagefactory.engine.plan import Build, Step
 from imagefactory.engine.tree import Tree
 
-_FOLDER: Final = "/etc/yum.repos.d"
+_FOLDERS: Final[Mapping[Manager, str]] = {"dnf": "/etc/yum.repos.d", "zypper": "/etc/zypp/repos.d"}
 _KEYS: Final = "/etc/pki/rpm-gpg"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddRpmRepositories(Step):
-    """Writes the template's repositories into the guest; its distribution's own come in a package.
+    """Writes the template's repositories into the guest; its distribution's `own` mostly come in a package.
 
     The URLs are the template's, whatever the factory fetched from. A signed repository brings its keys.
     """
@@ -23,23 +32,34 @@ class AddRpmRepositories(Step):
     weight = 1
 
     repositories: tuple[Repository, ...] = ()
+    manager: Manager = "dnf"
+    own: Distribution | None = None  #: where no package names them
 
     @property
     def activity(self) -> str:
         return "Adding repositories"
 
     def run(self, build: Build) -> None:
-        if not self.repositories:
+        wanted = list(self._wanted(build))
+        if not wanted:
             return
-        sources = template_sources(self.repositories, build.keyrings)
         with Tree.load(build).change("repositories") as change:
-            for repository, source in zip(self.repositories, sources, strict=True):
+            for repository, source in wanted:
                 keys = None
                 if source.keys is not None:
                     keys = _keys(repository)
                     change.write(keys, Path(source.keys).read_bytes())
                 text = repository_file(repository, keys=keys)
-                change.write(_file(repository), text.encode())
+                change.write(_file(repository, self.manager), text.encode())
+
+    def _wanted(self, build: Build) -> Iterator[tuple[Repository, RpmSource]]:
+        if self.own is not None:
+            present = present_sources(build)  # a given lock has not looked: then all are named
+            for source in distribution_sources(self.own, build.keyrings):
+                if present is None or source.name in present:
+                    yield Repository(name=source.name, url=source.url, signed=True), source
+        sources = template_sources(self.repositories, build.keyrings)
+        yield from zip(self.repositories, sources, strict=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +69,7 @@ class RemoveRpmRepositories(Step):
     weight = 1
 
     repositories: tuple[Repository, ...] = ()  #: all of the template's
+    manager: Manager = "dnf"
 
     @property
     def activity(self) -> str:
@@ -58,7 +79,7 @@ class RemoveRpmRepositories(Step):
         passing = [one for one in self.repositories if not one.persisted]
         if not passing:
             return
-        paths = [path for one in passing for path in (_file(one), _keys(one))]
+        paths = [path for one in passing for path in (_file(one, self.manager), _keys(one))]
         with Tree.load(build).change("repositories-removed") as change:
             change.run(["rm", "-f", "--", *paths])
 
@@ -80,8 +101,8 @@ def repository_file(repository: Repository, *, keys: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _file(repository: Repository) -> str:
-    return f"{_FOLDER}/{section(repository.name)}.repo"
+def _file(repository: Repository, manager: Manager) -> str:
+    return f"{_FOLDERS[manager]}/{section(repository.name)}.repo"
 
 
 def _keys(repository: Repository) -> str:

@@ -1,4 +1,4 @@
-"""A private dnf: its own repositories, keys and caches, nothing of the host's."""
+"""A private dnf or zypper: its own repositories, keys and caches, nothing of the host's."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from imagefactory.core.errors import PackageError, VerificationError
 from imagefactory.core.lock import LockedPackage
@@ -17,6 +17,8 @@ from imagefactory.engine.objects import digest
 from imagefactory.engine.packages.dnf_metadata import RpmMetadata, ask, lay_out
 from imagefactory.engine.packages.dnf_program import PROGRAM
 from imagefactory.engine.packages.dnf_sources import RpmSource
+from imagefactory.engine.packages.rpm_index import Known, Listed, listed
+from imagefactory.engine.packages.zypper_program import PROGRAM as ZYPPER
 from imagefactory.engine.plan import Build
 from imagefactory.engine.sandbox import Sandbox
 
@@ -50,6 +52,9 @@ class DnfRoot:
     metadata: tuple[RpmMetadata, ...]  #: of the repositories that there are
     own: frozenset[str]  #: names of the distribution's repositories
 
+    program: ClassVar[str] = PROGRAM
+    shelf: ClassVar[str] = "dnf"  #: of the cache
+
     @property
     def epoch(self) -> int:
         """Seconds since 1970: the newest index's date."""
@@ -76,7 +81,7 @@ class DnfRoot:
         text = sandbox.host(
             ["sh", "-eu", _RUN],
             cwd=self.folder,
-            env={"HOME": f"{_PLACE}/persist"},
+            env={"HOME": f"{_PLACE}/persist", "ZYPP_LOGFILE": "/dev/null", "LC_ALL": "C.UTF-8"},
             stdin=json.dumps(request).encode(),
             quiet=True,
         )
@@ -93,7 +98,11 @@ class DnfRoot:
             msg = f"The packages cannot be installed together: {'; '.join(lines[-2:])}"
             raise PackageError(msg)
         sources = {one.source.name: one.source for one in self.metadata}
-        return tuple(_locked(one, sources[one["repository"]]) for one in answer["packages"])
+        return tuple(_locked(one, sources[one["repository"]]) for one in self._chosen(answer))
+
+    def _chosen(self, answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """What was chosen, each with its file."""
+        return list(answer["packages"])
 
     def _untrusted(self, why: str) -> VerificationError:
         guilty = next((one for one in self.metadata if f"'{one.source.name}'" in why), None)
@@ -104,14 +113,52 @@ class DnfRoot:
         return VerificationError(f'The metadata at "{place}" cannot be trusted: {why}', hint=hint)
 
 
+class ZypperRoot(DnfRoot):
+    """The same for zypper, which names what it would install and not the files."""
+
+    program: ClassVar[str] = ZYPPER
+    shelf: ClassVar[str] = "zypper"
+
+    def _chosen(self, answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        layers: dict[Known, str] = {
+            (name, edition, arch): layer for name, edition, arch, layer in answer["chosen"]
+        }
+        found: dict[Known, tuple[str, Listed]] = {}
+        for number, one in enumerate(self.metadata):
+            primary = self.folder / "archives" / str(number) / one.primary
+            for entry in listed(primary, layers):
+                found.setdefault(entry.known, (one.source.name, entry))
+        if missing := sorted(layers.keys() - found.keys()):
+            msg = f'The package "{" ".join(missing[0])}" is in no index'
+            raise PackageError(msg)
+        return [
+            {
+                "name": known[0],
+                "version": known[1],
+                "arch": known[2],
+                "layer": layer,
+                "repository": found[known][0],
+                "location": found[known][1].location,
+                "size": found[known][1].size,
+                "checksum": found[known][1].kind,
+                "digest": found[known][1].digest,
+            }
+            for known, layer in layers.items()
+        ]
+
+
 @contextmanager
 def dnf_root(
-    build: Build, own: Sequence[RpmSource], foreign: Sequence[RpmSource] = ()
+    build: Build,
+    own: Sequence[RpmSource],
+    foreign: Sequence[RpmSource] = (),
+    *,
+    kind: type[DnfRoot] = DnfRoot,
 ) -> Iterator[DnfRoot]:
     """The root for some repositories, up to date, and this build's alone while the block runs."""
     sources = (*own, *foreign)
-    folder = build.cache / "dnf" / _key(sources)
-    _make(build, folder)
+    folder = build.cache / kind.shelf / _key(sources)
+    _make(build, folder, program=kind.program)
     with (folder / "lock").open("w") as lock:
         wait_for_lock(lock.fileno(), check=build.tools.cancellation.check)
         metadata = ask(build, sources)
@@ -123,7 +170,7 @@ def dnf_root(
             if one.source.keys is not None:
                 content = Path(one.source.keys).read_bytes()
                 write_atomically(folder / "keys" / str(number), content)
-        yield DnfRoot(
+        yield kind(
             build=build,
             folder=folder,
             metadata=tuple(metadata),
@@ -161,12 +208,12 @@ def _key(sources: Sequence[RpmSource]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _make(build: Build, folder: Path) -> None:
+def _make(build: Build, folder: Path, *, program: str) -> None:
     sandbox = Sandbox(state=build.state, tools=build.tools)
-    for path in (build.cache / "dnf", folder):
+    for path in (folder.parent, folder):
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o755)
     for name in ("cache", "persist", "root"):
         sandbox.own(folder / name, mode=0o755)
     write_atomically(folder / _RUN, _SCRIPT)
-    write_atomically(folder / _PROGRAM, PROGRAM)
+    write_atomically(folder / _PROGRAM, program)
