@@ -36,6 +36,7 @@ COMMANDS: Final = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(4500)
 @pytest.mark.integration
 def test_a_system_for_arm_is_built_and_comes_up(config: Config, tmp_path: Path) -> None:
     with open_factory(config, in_process=True) as factory:
