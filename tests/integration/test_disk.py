@@ -185,6 +185,7 @@ OTHERS = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("made", ["12"], indirect=True)
 @pytest.mark.parametrize("beside", [(), OTHERS], ids=["alone", "boot"])
 def test_a_root_of_btrfs_starts(made: Made, beside: tuple[Filesystem, ...]) -> None:

@@ -92,6 +92,7 @@ _RELEASES: Final[Mapping[str, Mapping[str | None, Release]]] = {
 #: names that only their own installer makes: their rpm cannot read a database that dnf's writes now
 _INSTALLED: Final[Mapping[str, int]] = {
     **{f"{name}-{number}": number for name in ("RHEL", "CentOS") for number in (5, 6, 7, 8)},
+    **{f"{name}-{number}": number for name in ("ScientificLinux", "OL") for number in (5, 6, 7)},
     **{f"{name}-8": 8 for name in ("Rocky", "AlmaLinux", "OL")},
 }
 

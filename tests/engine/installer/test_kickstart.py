@@ -21,6 +21,9 @@ SERVER: Final = Server(
 RELEASES: Final = {
     **{f"rhel-{number}": number for number in range(5, 11)},
     **{f"centos-{number}": number for number in range(5, 11)},
+    **{f"ol-{number}": number for number in range(5, 11)},
+    **{f"scientificlinux-{number}": number for number in range(5, 8)},
+    **{f"{name}-{number}": number for name in ("rocky", "almalinux") for number in (8, 9, 10)},
     "fedora": 10,
 }
 
