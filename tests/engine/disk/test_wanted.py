@@ -23,7 +23,7 @@ def test_the_root_is_always_there() -> None:
 
 
 def test_the_parameter_is_the_type_of_those_that_name_none() -> None:
-    wanted = Additions(filesystems=(HOME, Filesystem(mount="/boot", type="ext4", size=GIB)))
+    wanted = Additions(filesystems=(HOME, Filesystem(mount="/srv", type="ext4", size=GIB)))
     found = filesystems(wanted, Parameters({"filesystem": "btrfs"}))
     assert (found.root, *(one.type for one in found.beside)) == ("btrfs", "btrfs", "ext4")
 

@@ -9,7 +9,6 @@ from imagefactory.core.errors import RequestError
 from imagefactory.core.parameters import Parameters
 from imagefactory.engine.disk import btrfs
 from imagefactory.engine.disk.layout import MIB
-from imagefactory.engine.disk.mounts import BOOT
 
 _TYPES: Final = ("ext4", "btrfs")  #: that are made
 _KNOWN: Final = (*_TYPES, "xfs")  #: that may be asked for
@@ -73,7 +72,7 @@ def filesystems(additions: Additions | None, parameters: Parameters) -> Filesyst
 
 def _check(filesystem: Filesystem) -> None:
     mount = filesystem.mount
-    if mount != BOOT and mount.split("/")[1] in _IN_ROOT:
+    if mount.split("/")[1] in _IN_ROOT:
         msg = f'The folder "{mount}" cannot have a filesystem of its own'
         raise RequestError(msg, hint='Systems start from it: leave it to the filesystem of "/"')
     least = _LEAST[filesystem.type or "ext4"]
