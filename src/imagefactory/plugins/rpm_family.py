@@ -86,56 +86,66 @@ class Family:
             signed_index=self.signed_index,
         )
         network = parameters.boolean("network", default=True)
-        names = tuple(package.name for package in template.packages)
-        kernel = () if any(name.startswith("kernel") for name in names) else (self.kernel,)
-        names = (
-            *names,
-            *needs(template.additions, self.additions),
-            *disks.tools(_FILESYSTEM_TOOLS),
+        repositories, manager = template.repositories, self.manager
+        base = InstallRpmBase(
+            distribution=distribution,
+            release=release.number,
+            database=release.database,
+            manager=manager,
+        )
+        more = InstallRpmPackages(
+            distribution=distribution,
+            release=release.number,
+            database=release.database,
+            repositories=repositories,
+            manager=manager,
         )
         return (
-            ResolveRpm(
-                system=template.os.name,
-                version=template.os.version,
-                arch=template.os.arch,
-                distribution=distribution,
-                base=(*self.base, *kernel),
-                release=release.number,
-                platform=release.platform,
-                manager=self.manager,
-                packages=names,
-                repositories=template.repositories,
-                lock=parameters.text("lock"),
-                epoch=parameters.integer("source_date_epoch"),
-            ),
+            self._resolve(template, parameters, release, disks, distribution=distribution),
             FetchPackages(),
-            InstallRpmBase(
-                distribution=distribution,
-                release=release.number,
-                database=release.database,
-                manager=self.manager,
-            ),
+            base,
             AddRpmRepositories(
-                repositories=template.repositories,
-                manager=self.manager,
+                repositories=repositories,
+                manager=manager,
                 own=distribution if self.names_own else None,
             ),
             RunPrecommands(commands=template.precommands, network=network),
-            InstallRpmPackages(
-                distribution=distribution,
-                release=release.number,
-                database=release.database,
-                repositories=template.repositories,
-                manager=self.manager,
-            ),
+            more,
             *set_up(template.additions),
             WriteFiles(files=template.files),
             EnableNetwork(),
             SetRootPassword(password=template.os.rootpw),
             RunCommands(commands=template.commands, network=network),
             *finish(template.additions),
-            RemoveRpmRepositories(repositories=template.repositories, manager=self.manager),
+            RemoveRpmRepositories(repositories=repositories, manager=manager),
             ResetIdentity(),
+        )
+
+    def _resolve(
+        self,
+        template: Template,
+        parameters: Parameters,
+        release: Release,
+        disks: Filesystems,
+        *,
+        distribution: Distribution,
+    ) -> ResolveRpm:
+        names = tuple(package.name for package in template.packages)
+        kernel = () if any(name.startswith("kernel") for name in names) else (self.kernel,)
+        more = (*needs(template.additions, self.additions), *disks.tools(_FILESYSTEM_TOOLS))
+        return ResolveRpm(
+            system=template.os.name,
+            version=template.os.version,
+            arch=template.os.arch,
+            distribution=distribution,
+            base=(*self.base, *kernel),
+            release=release.number,
+            platform=release.platform,
+            manager=self.manager,
+            packages=(*names, *more),
+            repositories=template.repositories,
+            lock=parameters.text("lock"),
+            epoch=parameters.integer("source_date_epoch"),
         )
 
 
