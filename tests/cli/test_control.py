@@ -81,13 +81,15 @@ def test_log_events_and_artifacts(run: Run, built: dict[str, Any], tmp_path: Pat
     assert (events[0]["status"], events[-1]["status"]) == ("NEW", "COMPLETE")
     assert run("events", image_id, "--follow").out.count(image_id) == len(events)
 
-    assert run("artifacts", image_id).out.split()[1::2] == ["log"]
+    assert run("artifacts", image_id).out.split()[1::2] == ["log", "provenance.json"]
     assert run("artifacts", image_id, "log").status == 0
     copy = tmp_path / "copy"
     assert run("artifacts", image_id, "log", "-o", copy).status == 0
     assert copy.read_text() == log.out
     missing = run("artifacts", image_id, "nosuch")
-    assert missing.err == ('imagefactory: No artifact found with name: nosuch\n  There are "log"\n')
+    assert missing.err == (
+        'imagefactory: No artifact found with name: nosuch\n  There are "log", "provenance.json"\n'
+    )
 
 
 @pytest.mark.parametrize("command", ["log", "events", "artifacts", "cancel", "retry"])
