@@ -12,7 +12,7 @@ run: setup ## build, boot and push examples/debian.tdl; ONCE=1 stops afterwards
 	@.venv/bin/python -m imagefactory.cli.demo $(if $(ONCE),--once)
 
 test: .setup-test check ## everything that this machine can run
-	@.venv/bin/pytest -rs -n 2  -m "not slow"
+	@.venv/bin/pytest -rs -n 2 -m "not slow"
 
 test-fast: check ## what needs no root, network or QEMU
 	@.venv/bin/pytest -rs -n 2 -m "not integration and not slow"
