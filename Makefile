@@ -1,6 +1,8 @@
 # Every target is one line of what to run; how to install is in scripts/setup.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+# Programs that the tests start by the hundred would compile all they import, each time.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup run test test-fast test-slow check bench docs lock clean
 
 help: ## list the targets
