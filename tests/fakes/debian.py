@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,8 +38,8 @@ def a_key(folder: Path, name: str = "archive") -> Iterator[Key]:
     """A new key; its agent is gone when the block ends."""
     if shutil.which("gpg") is None:
         pytest.skip("gpg, which signs the tests' archives, is not installed")
-    home = folder / f"{name}.gnupg"
-    home.mkdir(mode=0o700)
+    # Not in that folder: the name of the agent's socket may have no more than 107 bytes.
+    home = Path(tempfile.mkdtemp(prefix="gpg-"))
     key = Key(home=home, keyring=folder / f"{name}.gpg")
     address = f"{name}@example.org"
     try:
