@@ -2,7 +2,6 @@
 
 import base64
 import hmac
-import os
 import secrets
 import stat
 from contextlib import suppress
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from imagefactory.core.errors import StoreError
 from imagefactory.core.secret import Secret
-from imagefactory.store.files import sync_folder
+from imagefactory.store.files import create_private
 
 KEY: Final = "vault.key"  #: the name of the key's file, in the folder of the database
 _KEY: Final = 32  #: bytes: AES-256
@@ -71,19 +70,8 @@ class Seal:
 
 
 def _create(path: Path) -> None:
-    """Write a new key; `FileExistsError` when somebody else was faster, whose key then stays whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(AESGCM.generate_key(_KEY * 8)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        path.hardlink_to(new)
-    finally:
-        new.unlink()
-    sync_folder(path.parent)
+    """Write a new key; `FileExistsError` when somebody else was faster."""
+    create_private(path, base64.b64encode(AESGCM.generate_key(_KEY * 8)) + b"\n")
 
 
 def _read(path: Path) -> Secret:

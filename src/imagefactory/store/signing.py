@@ -1,8 +1,6 @@
 """Signs what a factory says of its images, with a key that lies beside the database."""
 
 import hashlib
-import os
-import secrets
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from imagefactory.core.errors import ConfigError
-from imagefactory.store.files import replacing, sync_folder
+from imagefactory.store.files import create_private, replacing
 
 KEY: Final = "signing.key"  #: the names of the files, in the state folder
 PUBLIC: Final = "signing.pub"
@@ -78,22 +76,11 @@ class Signer:
 
 
 def _create(path: Path) -> None:
-    """Write a new key; `FileExistsError` when somebody else was faster, whose key then stays whole."""
+    """Write a new key; `FileExistsError` when somebody else was faster."""
     pem = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        path.hardlink_to(new)
-    finally:
-        new.unlink()
-    sync_folder(path.parent)
+    create_private(path, pem)
 
 
 def _read(path: Path) -> Ed25519PrivateKey:
