@@ -3,12 +3,13 @@
 import html
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 from urllib.parse import unquote
+
+from fakes.services import listening
 
 TOKEN: Final = "a-token+of/the=server"  #: what whoever logs in gets; a secret
 _MOST: Final = 1 << 16  # bytes of a body that are repeated
@@ -107,12 +108,5 @@ class _Admitting(_Echo):
 @contextmanager
 def echoing(*, admits: bool) -> Iterator[str]:
     """The server's address. When it `admits`, logins succeed, and what follows is refused."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Admitting if admits else _Echo) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(_Admitting if admits else _Echo) as address:
+        yield address
